@@ -129,6 +129,8 @@ class BatchFailure(Model):
 
     file: str
     error: BatchError
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    """Of the file's bytes; null if they can't be read."""
 
 
 def json_schema() -> dict[str, Any]:
