@@ -222,12 +222,15 @@ def _avif(data: bytes) -> Container:
     position = 0
     while position + 8 <= len(data):
         length = unpack_from(">I", data, position)[0]
+        name = data[position + 4 : position + 8]
+        # A box has an ASCII name, and a second file type starts another file.
+        if not name.isalnum() or (name == b"ftyp" and position):
+            break
         if length == 1:
             length = unpack_from(">Q", data, position + 8)[0]
-        if length == 0:
-            return Container(data, len(data), None)
-        # A box has an ASCII name; anything else is not part of the file's structure any more.
-        if length < 8 or not data[position + 4 : position + 8].isalnum():
+        elif length == 0:
+            length = len(data) - position
+        if length < 8:
             break
         if position + length > len(data):
             raise MalformedError(CUT_SHORT)

@@ -248,7 +248,7 @@ def _take_decoded(image: Image.Image, name: str, limits: Settings) -> ExaminedIm
         orientation = int(image.getexif().get(0x0112, 1))
         pixels, lost = to_rgb(image, orientation if 1 <= orientation <= 8 else 1)
     except (OSError, ValueError, SyntaxError):
-        raise InputRejected(f"{name} can't be converted to RGB; convert it first") from None
+        raise InputRejected(f"{name} can't be decoded or converted; give an intact RGB image") from None
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, "PNG", compress_level=1)
     pixels.flags.writeable = False

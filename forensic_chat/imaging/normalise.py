@@ -81,7 +81,7 @@ def to_rgb(image: Image.Image, orientation: int) -> tuple[RGB, list[str]]:
 
     CMYK is converted without its colour profile; transparency is laid over white; 32-bit integer and float
     grey values are stretched from their range to 0..255. Returns the pixels and one warning for each such
-    loss. Raises ValueError for a mode that Pillow can't convert (LAB).
+    loss. Raises ValueError for a mode that Pillow can't convert.
     """
     width, height = image.size
     pixels = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
