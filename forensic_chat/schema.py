@@ -21,7 +21,7 @@ Box = tuple[int, int, int, int]
 class Model(BaseModel):
     """Base: unknown fields are an error, instances are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ImageInfo(Model):
@@ -129,10 +129,11 @@ class BatchFailure(Model):
 
     file: str
     error: BatchError
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     """Of the file's bytes; null if they can't be read."""
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of one examination."""
-    return Examination.model_json_schema(mode="serialization")
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, **Examination.model_json_schema(mode="serialization")}

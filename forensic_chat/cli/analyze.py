@@ -27,13 +27,12 @@ def command(
 ) -> None:
     """Examine one image: verdict, where, why, findings."""
     from forensic_chat.cli import render
-    from forensic_chat.cli.loading import load
     from forensic_chat.errors import UsageError
+    from forensic_chat.examiner import Examiner
 
     if mask is not None and not mask.parent.is_dir():
         raise UsageError(f"--mask {mask}: there is no folder {mask.parent}; create it first")
-    with load() as examiner:
-        examination = examiner.examine(image, rationale=not no_rationale)
+    examination = Examiner.load().examine(image, rationale=not no_rationale)
     if mask is not None:
         examination = _write_mask(examination, mask)
     if as_json:

@@ -34,7 +34,7 @@ def command(
     """Examine every image of a folder; run it again to go on after a stop."""
     from forensic_chat import batch
     from forensic_chat.cli import render
-    from forensic_chat.cli.loading import load
+    from forensic_chat.examiner import Examiner
 
     on = render.console(sys.stderr)
     folder = batch.find(directory, leave_out=(out, masks) if masks else (out,))
@@ -50,9 +50,14 @@ def command(
             rate = f"{bar.tasks[0].speed or 0:.2f}/s"
             bar.update(task, advance=1, description=plain(step.file)[-30:], rate=rate)
 
+        def fetching(step: str, done: int, total: int) -> None:
+            if done == 0:
+                on.print(plain(step), style="dim")
+            bar.update(task, description=f"{step} {done / total:.0%}" if total else step)
+
         try:
-            with load() as examiner:
-                batch.run(examiner, folder, out, rationale=not no_rationale, masks=masks, on_step=show)
+            examiner = Examiner.load(progress=fetching)
+            batch.run(examiner, folder, out, rationale=not no_rationale, masks=masks, on_step=show)
         except KeyboardInterrupt:
             bar.stop()
             on.print(

@@ -31,11 +31,10 @@ def command(
 ) -> None:
     """Examine one image and answer questions about it."""
     from forensic_chat.cli import render
-    from forensic_chat.cli.loading import load
+    from forensic_chat.examiner import Examiner
 
     on = render.console(sys.stdout)
-    with load() as examiner:
-        dialogue = examiner.open(image)
+    dialogue = Examiner.load().open(image)
     render.verdict(dialogue.examination, on)
     if sys.stdin.isatty():
         on.print(HELP, style="dim")
