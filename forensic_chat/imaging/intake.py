@@ -6,6 +6,8 @@ and colour are normalised once (`normalise`). All boxes and masks elsewhere are 
 `ExaminedImage.pixels`.
 """
 
+import contextlib
+import ctypes
 import hashlib
 import io
 import os
@@ -13,11 +15,12 @@ import stat
 import threading
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, _imaging
 
 from forensic_chat.errors import InputRejected
 from forensic_chat.imaging.containers import CUT_SHORT, DAMAGED, Container, MalformedError, walk
@@ -214,6 +217,7 @@ def _decode(
     """The first frame's pixels, its orientation and what was lost. Raises MalformedError, or InputRejected
     for its size.
     """
+    _silence_libtiff()
     try:
         with _DECODER, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -240,6 +244,19 @@ def _decode(
     pixels.flags.writeable = False
     more = [f"only the first of {frames} frames or pages examined"] if frames > 1 else []
     return pixels, orientation, [*more, *container.notes, *lost]
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Stop Pillow's libtiff from writing its own lines to stderr about damaged files.
+
+    Its symbol is looked up through the extension module that is linked to it; where it is linked in without
+    a name (Windows) the lines stay.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
 
 
 def _take_decoded(image: Image.Image, name: str, limits: Settings) -> ExaminedImage:

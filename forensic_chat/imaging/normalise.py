@@ -1,5 +1,7 @@
 """Any colour mode and orientation -> 8-bit RGB as it is looked at, written strip by strip into one array."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,8 +15,8 @@ _STRETCHED_MODES = ("I", "F")
 RGB = NDArray[np.uint8]
 
 
-def stored_view(oriented: RGB, orientation: int) -> RGB:
-    """View of an oriented (H, W, 3) array in stored orientation; writing to it fills the oriented one.
+def stored_view(oriented: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """View of an oriented (H, W, ...) array in stored orientation; writing to it fills the oriented one.
 
     `orientation` is the EXIF tag 0x0112, 1 to 8 (EXIF 2.32, section 4.6.4): each case undoes what it names.
     """
@@ -85,7 +87,8 @@ def to_rgb(image: Image.Image, orientation: int) -> tuple[RGB, list[str]]:
     """
     width, height = image.size
     pixels = np.empty((width, height, 3) if orientation >= 5 else (height, width, 3), np.uint8)
-    stored = stored_view(pixels, orientation)
+    # One item a pixel instead of three bytes: numpy turns an image three times as fast.
+    stored = stored_view(pixels.view("V3")[..., 0], orientation)
     has_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
     value_range = _value_range(image) if image.mode in _STRETCHED_MODES else None
     see_through = False
@@ -93,13 +96,14 @@ def to_rgb(image: Image.Image, orientation: int) -> tuple[RGB, list[str]]:
         bottom = min(top + _STRIP_ROWS, height)
         strip = image.crop((0, top, width, bottom))
         if image.mode in _DEEP_MODES or value_range is not None:
-            stored[top:bottom] = _grey(strip, value_range)[..., None]
+            rgb = np.repeat(_grey(strip, value_range)[..., None], 3, axis=2)
         elif has_alpha:
             rgba = np.asarray(strip.convert("RGBA"))
             see_through = see_through or bool((rgba[..., 3] < 255).any())
-            stored[top:bottom] = _over_white(rgba)
+            rgb = _over_white(rgba)
         else:
-            stored[top:bottom] = np.asarray(strip.convert("RGB"))
+            rgb = np.asarray(strip.convert("RGB"))
+        stored[top:bottom] = rgb.view("V3")[..., 0]
     return pixels, _warnings(image.mode, see_through)
 
 

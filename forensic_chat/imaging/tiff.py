@@ -12,7 +12,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12
 """Bytes per value of each TIFF type (TIFF 6.0, section 2)."""
 
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _ORIENTATION = 254, 256, 257, 258, 259, 274
-_TILE_WIDTH, _TILE_HEIGHT, _DNG_VERSION = 322, 323, 50706
+_SAMPLES, _TILE_WIDTH, _TILE_HEIGHT, _DNG_VERSION = 277, 322, 323, 50706
 _PIXEL_TAGS = frozenset(
     {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 332}
     | {338, 339, 347, 529, 530, 531, 532}
@@ -21,6 +21,8 @@ _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 7, 8, 32773, 32946})
 _MAX_PIXEL_TAG_BYTES = 4_000_000
 """Offsets and counts of a quarter of a million tiles."""
 _MAX_PAGES = 1000
+_MAX_SAMPLES = 6
+"""Red, green, blue and three that Pillow drops."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def _check(data: bytes, entries: dict[int, tuple[int, int, int]]) -> None:
         raise ValueError("is a camera raw file (its first page is only a preview); export it as JPEG or TIFF")
     if _first_value(data, entries.get(_COMPRESSION), 1) not in _COMPRESSIONS:
         raise ValueError("is a TIFF with a compression that is not examined; save it as PNG")
+    if _first_value(data, entries.get(_SAMPLES), 1) > _MAX_SAMPLES:
+        raise ValueError(f"is a TIFF with more than {_MAX_SAMPLES} channels; save it as RGB")
     total = 0
     for tag in _PIXEL_TAGS & entries.keys():
         kind, count, at = entries[tag]

@@ -235,6 +235,13 @@ def test_a_jpeg_with_countless_scans_is_refused() -> None:
     assert "scans" in refusal(data[:-2] + data[last:-2] * 500 + data[-2:], name="slow.jpg")
 
 
+def test_a_damaged_tiff_says_nothing_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(encode(scene(), "TIFF", compression="tiff_lzw"))
+    data[20:400] = bytes(380)
+    refusal(bytes(data))
+    assert capfd.readouterr().err == ""
+
+
 def test_overlapping_tiff_values_are_not_read() -> None:
     data = bytearray(encode(scene(), "TIFF"))
     padding = bytes(1_000_000)
