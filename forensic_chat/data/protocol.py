@@ -1,0 +1,98 @@
+"""What the text of every conversation agrees on, in training and in use.
+
+The verdict question, the first line of its answer, and how findings' values, strengths and untrusted strings are
+written. Whoever builds a prompt, writes training text or checks a claim takes it from here, so the three can't drift.
+"""
+
+import re
+import unicodedata
+
+from forensic_chat.schema import Box, Finding, Label, Probabilities
+
+VERDICT_QUESTION = "Real, synthetic or tampered? Give the verdict, then claims."
+QUESTION_LIMIT = 600
+"""Characters of a user's question that reach the model."""
+STRING_LIMIT = 32
+"""Characters of a metadata string that reach the model."""
+FLOOR = 0.1
+"""A finding below this strength says nothing: its strength word is "none" and no sentence may lean on it."""
+
+_TOKENS = re.compile(r"<\|[^<>\n]{0,40}\|>|</?[A-Za-z][\w .:/-]{0,40}/?>|<\||\|>")
+
+
+def clean(text: str, limit: int) -> str:
+    """Untrusted `text` as one line of at most `limit` characters without anything a tokenizer reads as special.
+
+    Control, format and private characters go first (they could hide a token from the pattern), then everything of
+    the form <|...|> or <...>, again until nothing changes, because a removal can join two halves. Idempotent.
+    """
+    text = "".join(
+        " " if char.isspace() else char for char in text[: 8 * limit] if char.isspace() or _plain(char)
+    )
+    while (stripped := _TOKENS.sub("", text)) != text:
+        text = stripped
+    text = " ".join(text.split())[:limit]
+    return text.strip()
+
+
+def _plain(char: str) -> bool:
+    return unicodedata.category(char)[0] != "C"
+
+
+def quotable(value: str) -> str:
+    """A metadata string as it may stand between double quotes: cleaned, capped, no quote and no backslash."""
+    return clean(value.replace('"', "'").replace("\\", "/"), STRING_LIMIT)
+
+
+def written(value: float | int | str | bool | None) -> str:
+    """A finding's value as prompts and sentences write it: 0.42, 12, "Adobe Photoshop 24.1", yes, none."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return f'"{quotable(value)}"'
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def percent(share: float) -> str:
+    """A share of the image, 0 to 1, in percent: 4%, and 0.4% below one."""
+    return f"{100 * share:.1f}%" if share < 0.0095 else f"{100 * share:.0f}%"
+
+
+def strength_word(strength: float) -> str:
+    """none (< 0.1), weak (< 0.4), moderate (< 0.7) or strong."""
+    if strength < FLOOR:
+        return "none"
+    return "weak" if strength < 0.4 else "moderate" if strength < 0.7 else "strong"
+
+
+def suspicious(finding: Finding) -> bool:
+    """Whether the finding supports a fake label strongly enough for a sentence to say so."""
+    return finding.supports in ("synthetic", "tampered") and finding.strength >= FLOOR
+
+
+def answer_prefix(label: Label, probabilities: Probabilities) -> str:
+    """The first line of the answer to the verdict question, newline included: "synthetic 0.94".
+
+    Its first word is the fused verdict and the number its calibrated probability (for inconclusive: that of being
+    fake). Both are forced on the model, never written by it; follow-ups can then quote the measured figure.
+    """
+    fake = 1.0 - probabilities.real
+    figure = fake if label == "inconclusive" else getattr(probabilities, label)
+    return f"{label} {figure:.2f}\n"
+
+
+def place(box: Box, image_size: tuple[int, int]) -> str:
+    """Where a box lies, by thirds of the image: "in the upper left", "at the top", "in the centre", ..."""
+    column = 3 * (box[0] + box[2]) / (2 * image_size[0])
+    row = 3 * (box[1] + box[3]) / (2 * image_size[1])
+    side = "left" if column < 1 else "right" if column > 2 else ""
+    if row < 1:
+        return f"in the upper {side}" if side else "at the top"
+    if row > 2:
+        return f"in the lower {side}" if side else "at the bottom"
+    return f"on the {side}" if side else "in the centre"

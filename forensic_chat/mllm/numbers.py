@@ -1,0 +1,139 @@
+"""The numbers and quotations of a sentence, held against the cited findings and region."""
+
+import re
+
+from forensic_chat.data.protocol import quotable, written
+from forensic_chat.schema import Finding, Region
+
+_QUOTE = re.compile(r'["“]([^"”]*)["”]')
+_BOX = re.compile(r"[\[(]?\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*[\])]?")
+_CORNER = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)")
+_SIZE = re.compile(r"(?<!\d)(\d+)\s?(?:x|×|by)\s?(\d+)(?!\d)")
+_NUMBER = re.compile(
+    r"(?<!\w)(?<!\d\.)([-−+]?(?:\d+(?:[.,]\d+)*|\.\d+))(?!(?:st|nd|rd|th)\b)(\s?%| per ?cent)?"
+)
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_COMPARED = re.compile(r"\b(?:above|below|over|under|exceeds|at least|at most|more than|less than|up to)\s$")
+_WORDS = {
+    word: number
+    for number, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen twenty".split()
+    )
+    if number not in (1, 2)
+} | {"thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "hundreds": 100, "thousand": 1000, "dozen": 12}
+"""Number words that count as numbers; "one" and "two" are structure ("one of the two tests")."""
+
+
+def foreign_quote(text: str, cited: list[Finding]) -> str | None:
+    """A quotation that is no part of a cited string value, or None."""
+    values = [quotable(finding.value).lower() for finding in cited if isinstance(finding.value, str)]
+    for quote in _QUOTE.findall(text):
+        if not any(quote.strip().lower() in value for value in values) or not quote.strip():
+            return str(quote)
+    return None
+
+
+def foreign_number(text: str, cited: list[Finding], region: Region | None) -> str | None:
+    """A number of the sentence that no cited finding's value and no cited region's box, area or score equals."""
+    text = _QUOTE.sub(" ", text)
+    for pattern, is_known in ((_BOX, _box), (_CORNER, _corner), (_SIZE, _size)):
+        for match in pattern.finditer(text):
+            if not is_known(tuple(int(group) for group in match.groups()), region):
+                return match.group().strip()
+        text = pattern.sub(" ", text)
+    for match in _NUMBER.finditer(text):
+        if _COMPARED.search(text[: match.start()]) or not _known(match, cited, region):
+            return match.group().strip()
+    for word in re.findall(r"[a-z]+", text.lower()):
+        if word in _WORDS and not any(finding.value == _WORDS[word] for finding in cited):
+            return str(word)
+    return None
+
+
+def without_values(text: str, cited: list[Finding]) -> str:
+    """The sentence with quotations and cited string values blanked: a program's name is no word of the sentence."""
+    text = _QUOTE.sub("it", text)
+    for finding in cited:
+        if isinstance(finding.value, str) and len(value := quotable(finding.value)) > 3:
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "it", text, flags=re.IGNORECASE)
+    return text
+
+
+def quotes_region(text: str, region: Region | None) -> str:
+    """Whether the region's box, area or score is written in the sentence: "R1's box", "R1's area", or ""."""
+    if region is None:
+        return ""
+    if _BOX.search(text) or _CORNER.search(text):
+        return f"{region.id}'s box"
+    numbers = _NUMBER.finditer(_SIZE.sub(" ", text))
+    return f"{region.id}'s size" if any(_known(match, [], region) for match in numbers) else ""
+
+
+def quotes_value(text: str, cited: list[Finding]) -> str:
+    """Which cited findings have their value written in the sentence: "E3 = 0.42, E5 = 12", or ""."""
+    bare = _QUOTE.sub(" ", text)
+    numbers = [match for match in _NUMBER.finditer(_SIZE.sub(" ", _CORNER.sub(" ", _BOX.sub(" ", bare))))]
+    quotes = [quote.strip().lower() for quote in _QUOTE.findall(text)]
+    found = []
+    for finding in cited:
+        if isinstance(finding.value, str):
+            value = quotable(finding.value).lower()
+            said = any(quote == value for quote in quotes) or re.search(
+                rf"(?<!\w){re.escape(value)}(?!\w)", text.lower()
+            )
+        else:
+            said = any(_known(match, [finding], None) for match in numbers)
+        if said:
+            found.append(f"{finding.id} = {written(finding.value)}")
+    return ", ".join(found)
+
+
+def _known(match: re.Match[str], cited: list[Finding], region: Region | None) -> bool:
+    raw, unit = match.group(1), match.group(2)
+    if any(
+        isinstance(finding.value, str) and raw in re.findall(r"[\d.,]*\d", finding.value) for finding in cited
+    ):
+        return True
+    try:
+        number = float(_THOUSANDS.sub("", raw).replace("−", "-"))
+    except ValueError:
+        return False
+    decimals = len(raw.partition(".")[2])
+    values = [
+        float(finding.value)
+        for finding in cited
+        if isinstance(finding.value, int | float) and not isinstance(finding.value, bool)
+    ]
+    if unit:
+        shares = [value for value in values if 0 <= value <= 1] + ([region.area] if region else [])
+        percents = [f.value for f in cited if isinstance(f.value, int | float) and f.kind == "encoder.mask"]
+        return any(_rounds(100 * share, number, decimals) for share in shares) or any(
+            _rounds(float(value), number, decimals) for value in percents
+        )
+    scores = [region.score] if region else []
+    return any(_rounds(value, number, decimals) for value in values + scores)
+
+
+def _rounds(value: float, number: float, decimals: int) -> bool:
+    """Whether `number`, written with so many decimals, is `value` rounded to them (halves either way).
+
+    A fraction below one keeps at least one decimal: 0.42 may be written 0.4, not 0.
+    """
+    if abs(value) < 1 and value != int(value) and decimals == 0:
+        return False
+    return abs(value - number) <= 0.5 * 10**-decimals + 1e-9
+
+
+def _box(box: tuple[int, ...], region: Region | None) -> bool:
+    return region is not None and box == region.box
+
+
+def _corner(point: tuple[int, ...], region: Region | None) -> bool:
+    return region is not None and point in (region.box[:2], region.box[2:])
+
+
+def _size(size: tuple[int, ...], region: Region | None) -> bool:
+    if size == (8, 8):
+        return True
+    return region is not None and size == (region.box[2] - region.box[0], region.box[3] - region.box[1])
