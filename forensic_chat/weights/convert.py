@@ -10,7 +10,6 @@ from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any
 
 from forensic_chat.errors import WeightsCorrupted
-from forensic_chat.weights.graph import cut_clip_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,14 +110,6 @@ def write_clip(state: dict[str, Any], config: Any, out: Path) -> None:
         _, info = CLIPVisionModelWithProjection.from_pretrained(str(out), output_loading_info=True)
     if any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")):
         raise WeightsCorrupted("CLIP's weights are not those of a ViT-B/16 image tower; report this")
-
-
-def cut_tower(onnx_file: Path, out: Path) -> None:
-    """The encoder's int8 graph, `tower.onnx`; raises WeightsCorrupted when the graph holds another network."""
-    try:
-        cut_clip_graph(onnx_file, out / "tower.onnx")
-    except ValueError as error:
-        raise WeightsCorrupted("CLIP's graph is not that of a ViT-B/16 image tower; report this") from error
 
 
 def convert_efficientnet(pickle: Path, out: Path) -> None:

@@ -31,5 +31,7 @@ def cut_clip_graph(source: Path, target: Path, blocks: tuple[int, ...] = TAPPED_
     last = max(blocks) - 1
     kept = [int(m.group(1)) for node in cut.graph.node if (m := re.search(r"layers\.(\d+)/", node.name))]
     if max(kept) != last:
-        raise WeightsCorrupted(f"the cut CLIP graph ends at block {max(kept) + 1}, not {last + 1}; report this")
+        raise WeightsCorrupted(
+            f"the cut CLIP graph ends at block {max(kept) + 1}, not {last + 1}; report this"
+        )
     onnx.save(cut, str(target))

