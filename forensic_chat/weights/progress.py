@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called as `progress(step, done, total)` in bytes; total 0: the length is unknown; done == total: finished."""
+    """`progress(step, done, total)` in bytes; total 0: the length is unknown; done == total: finished."""
 
     def __call__(self, step: str, done: int, total: int) -> None: ...
 

