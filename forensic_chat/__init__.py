@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from forensic_chat.dialogue import Dialogue
     from forensic_chat.errors import (
         AnswerUnparsable,
         BackendUnavailable,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         WeightsCorrupted,
         WeightsUnavailable,
     )
-    from forensic_chat.examiner import Dialogue, Examiner
+    from forensic_chat.examiner import Examiner
     from forensic_chat.schema import Claim, Examination, Finding, Region, Verdict
 
     __version__: str
@@ -47,7 +48,8 @@ __all__ = [
 ]
 
 _IN_MODULE = {
-    **dict.fromkeys(("Dialogue", "Examiner"), "examiner"),
+    "Dialogue": "dialogue",
+    "Examiner": "examiner",
     **dict.fromkeys(("Claim", "Examination", "Finding", "Region", "Verdict"), "schema"),
 }
 

@@ -215,7 +215,9 @@ class _Earlier:
             return bool(row["error"] == InputRejected.code)
         if mask and not (mask.is_file() and row["mask"] in (None, mask.as_posix())):
             return False
-        return bool(row["rationale"] == rationale and row["models"].items() <= examiner.models.items())
+        if row["rationale"] != rationale:
+            return False
+        return bool(row["models"] == examiner.models | (examiner.backend.models if rationale else {}))
 
 
 def _facts(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from forensic_chat.schema import Examination, Mask
 
-
 Kind = TypeVar("Kind", bound=Examination)
 
 

@@ -6,10 +6,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
@@ -27,7 +26,6 @@ from forensic_chat.schema import (
     Verdict,
 )
 
-MODELS = {"encoder": "0.0.0+abc", "language": "0.0.0+def"}
 CLAIMS = [
     Claim(
         text="The lower left was pasted in.",
@@ -39,14 +37,6 @@ CLAIMS = [
     Claim(text="The noise is 4.0 there.", findings=["E2"], verified=False, check="E2 says 1.5"),
     Claim(text="It looks staged.", findings=[], verified=None, check="nothing in it can be checked"),
 ]
-
-
-def photo(seed: int = 0, width: int = 96, height: int = 64) -> Image.Image:
-    """A smooth scene with sensor-like noise."""
-    rng = np.random.default_rng(seed)
-    ramp = np.linspace(40, 200, width)[None, :, None] + np.linspace(0, 40, height)[:, None, None]
-    noisy = ramp + rng.normal(0, 4, (height, width, 3)) + np.array([0, 8, -8])
-    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
 def examination(image: ImageInfo | None = None, *, rationale: bool = True, **changes: Any) -> Examination:
@@ -84,7 +74,7 @@ def examination(image: ImageInfo | None = None, *, rationale: bool = True, **cha
             ),
         ],
         rationale=Rationale(text=" ".join(c.text for c in CLAIMS), claims=CLAIMS) if rationale else None,
-        models=MODELS if rationale else {"encoder": MODELS["encoder"]},
+        models={"encoder": "0.0.0+abc"},
         timings={"intake": 0.01, "encoder": 0.2, "total": 0.21},
         warnings=["alpha channel dropped over white"],
     ).model_copy(update=changes)
@@ -127,18 +117,19 @@ class FakeExaminer:
     """`hook` is called with each path before it is examined and may raise."""
 
     def __init__(self) -> None:
-        self.models = dict(MODELS)
+        self.models, self.backend = (
+            {"encoder": "0.0.0+abc"},
+            SimpleNamespace(models={"language": "0.0.0+def"}),
+        )
         self.examined: list[str] = []
         self.hook: Callable[[Path], None] = lambda path: None
-
-    def load(self, **options: Any) -> "FakeExaminer":
-        return self
 
     def examine(self, source: Path, *, rationale: bool = True, name: str | None = None) -> Examination:
         self.examined.append(source.name)
         self.hook(source)
         found = examination(take_in(source, name=name).info(), rationale=rationale)
-        return found.model_copy(update={"models": {key: self.models[key] for key in found.models}})
+        models = self.models | (self.backend.models if rationale else {})
+        return found.model_copy(update={"models": models})
 
     def open(self, source: Path) -> FakeDialogue:
         return FakeDialogue(self.examine(source))
@@ -148,6 +139,6 @@ class FakeExaminer:
 def examiner(monkeypatch: pytest.MonkeyPatch) -> FakeExaminer:
     """What `from forensic_chat.examiner import Examiner` finds."""
     fake, module = FakeExaminer(), ModuleType("forensic_chat.examiner")
-    module.Examiner = fake  # type: ignore[attr-defined]
+    module.Examiner = lambda **options: fake  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return fake

@@ -32,7 +32,7 @@ def command(
 
     if mask is not None and not mask.parent.is_dir():
         raise UsageError(f"--mask {mask}: there is no folder {mask.parent}; create it first")
-    examination = Examiner.load().examine(image, rationale=not no_rationale)
+    examination = Examiner().examine(image, rationale=not no_rationale)
     if mask is not None:
         examination = _write_mask(examination, mask)
     if as_json:

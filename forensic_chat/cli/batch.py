@@ -56,7 +56,7 @@ def command(
             bar.update(task, description=f"{step} {done / total:.0%}" if total else step)
 
         try:
-            examiner = Examiner.load(progress=fetching)
+            examiner = Examiner(progress=fetching)
             batch.run(examiner, folder, out, rationale=not no_rationale, masks=masks, on_step=show)
         except KeyboardInterrupt:
             bar.stop()

@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from forensic_chat.examiner import Dialogue
+    from forensic_chat.dialogue import Dialogue
 
 PROMPT = "you> "
 HELP = """Ask about the image in your own words. Ctrl-C stops an answer.
@@ -34,7 +34,7 @@ def command(
     from forensic_chat.examiner import Examiner
 
     on = render.console(sys.stdout)
-    dialogue = Examiner.load().open(image)
+    dialogue = Examiner().open(image)
     render.verdict(dialogue.examination, on)
     if sys.stdin.isatty():
         on.print(HELP, style="dim")
@@ -78,7 +78,7 @@ def _obey(line: str, dialogue: "Dialogue", on: "Console") -> None:
 def _answer(question: str, dialogue: "Dialogue", on: "Console") -> None:
     from forensic_chat.cli import render
     from forensic_chat.cli.plain import plain
-    from forensic_chat.errors import AnswerUnparsable, Cancelled, InputRejected
+    from forensic_chat.errors import AnswerUnparsable, Cancelled, UsageError
 
     try:
         with _interruptible() as cancel:
@@ -93,7 +93,7 @@ def _answer(question: str, dialogue: "Dialogue", on: "Console") -> None:
             on.print(plain(warning), style="yellow")
     except Cancelled:
         on.print("\n(stopped)", style="dim")
-    except (AnswerUnparsable, InputRejected) as error:
+    except (AnswerUnparsable, UsageError) as error:
         on.print(f"\n{plain(str(error))}", style="yellow")
 
 

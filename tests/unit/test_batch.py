@@ -13,7 +13,8 @@ from PIL import Image
 from forensic_chat import batch
 from forensic_chat.errors import BackendUnavailable, UsageError, WeightsUnavailable
 from forensic_chat.schema import BatchExamination, BatchFailure
-from tests.fakes import FakeExaminer, photo
+from tests.fakes import FakeExaminer
+from tests.images import photo
 
 
 @pytest.fixture
@@ -101,7 +102,10 @@ def test_a_changed_file_or_model_is_examined_again(folder: Path) -> None:
     other.models["encoder"] = "0.0.1"
     assert go(folder, other) == ["a.JPG", "b.png"]
     assert rows(folder)["a.JPG"]["models"]["encoder"] == "0.0.1"
-    assert count(folder) == 6
+    other.examined.clear()
+    other.backend.models["language"] = "0.0.1"
+    assert go(folder, other) == ["a.JPG", "b.png"]
+    assert count(folder) == 8
 
 
 def test_another_rationale_setting_is_another_row(folder: Path) -> None:

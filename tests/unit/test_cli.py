@@ -15,7 +15,8 @@ from forensic_chat.cli.main import main
 from forensic_chat.cli.plain import plain
 from forensic_chat.errors import BackendUnavailable
 from forensic_chat.schema import Examination, json_schema
-from tests.fakes import FakeExaminer, examiner, photo
+from tests.fakes import FakeExaminer, examiner
+from tests.images import photo
 
 __all__ = ["examiner"]
 
