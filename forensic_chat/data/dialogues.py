@@ -1,7 +1,7 @@
 """Training conversations, built only from what an examination holds.
 
-The first exchange answers the verdict question with the verdict and two to five claims; two to five follow-ups of
-randomly chosen kinds come after it.
+The first exchange answers the verdict question with the verdict and two to five claims; two to five
+follow-ups of randomly chosen kinds come after it.
 """
 
 from collections.abc import Sequence
@@ -36,8 +36,8 @@ def dialogue(
 ) -> list[Exchange]:
     """A conversation about one examined image: the verdict question, then two to five follow-ups.
 
-    `image_size` is (width, height); `findings` must not be empty. `truth` is kept with the case and never written:
-    the conversation holds what was measured, right or wrong.
+    `image_size` is (width, height); `findings` must not be empty. `truth` is kept with the case and never
+    written: the conversation holds what was measured, right or wrong.
     """
     case = Case(findings, regions, verdict_label, probabilities, image_size, truth)
     exchanges = [Exchange(VERDICT_QUESTION, verdict_answer(case, rng))]

@@ -1,7 +1,7 @@
 """Follow-up questions in several wordings and their answers, for training conversations.
 
-An answer states measured facts with their citations and nothing that the examination does not hold. It keeps the
-measured verdict under pressure, and says plainly what traces cannot tell.
+An answer states measured facts with their citations and nothing that the examination does not hold. It keeps
+the measured verdict under pressure, and says plainly what traces cannot tell.
 """
 
 import json
@@ -103,9 +103,15 @@ def _where(case: Case, rng: Random) -> str:
         lines.append(
             rng.choice(
                 (
-                    f"{region.id} lies {place(region.box, case.image_size)}, at [{box}], {percent(region.area)} of the image",
+                    (
+                        f"{region.id} lies {place(region.box, case.image_size)}, at [{box}], "
+                        f"{percent(region.area)} of the image"
+                    ),
                     f"{region.id}, {place(region.box, case.image_size)}, spans [{box}]",
-                    f"Look {place(region.box, case.image_size)}: {region.id} at [{box}], {percent(region.area)} of the image",
+                    (
+                        f"Look {place(region.box, case.image_size)}: {region.id} at [{box}], "
+                        f"{percent(region.area)} of the image"
+                    ),
                 )
             )
             + f" [{region.id}]"
@@ -183,7 +189,10 @@ def _real_version(case: Case, rng: Random) -> str:
 def _change_mind(case: Case, rng: Random) -> str:
     wish = rng.choice(
         (
-            "The original file from the device, or other shots of the same scene, would weigh more than any score",
+            (
+                "The original file from the device, or other shots of the same scene, would weigh more "
+                "than any score"
+            ),
             "An original without re-saving, or a valid signature from a known camera, would count",
             "A source that can be checked: the unprocessed file, its neighbours in the series, a witness",
         )
@@ -196,7 +205,10 @@ def _proof(case: Case, rng: Random) -> str:
     return rng.choice(
         (
             f"No. It is a measured opinion with probability {figure(case)}, not proof.",
-            f"It is not proof: traces can be faked or lost, and the verdict is a probability ({figure(case)}).",
+            (
+                f"It is not proof: traces can be faked or lost, and the verdict is a probability "
+                f"({figure(case)})."
+            ),
             f"No, treat it as an indication ({figure(case)}). Proof needs the original and its history.",
         )
     )

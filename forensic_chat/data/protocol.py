@@ -1,7 +1,8 @@
 """What the text of every conversation agrees on, in training and in use.
 
-The verdict question, the first line of its answer, and how findings' values, strengths and untrusted strings are
-written. Whoever builds a prompt, writes training text or checks a claim takes it from here, so the three can't drift.
+The verdict question, the first line of its answer, and how findings' values, strengths and untrusted strings
+are written. Whoever builds a prompt, writes training text or checks a claim takes it from here, so the three
+can't drift.
 """
 
 import re
@@ -21,10 +22,12 @@ _TOKENS = re.compile(r"<\|[^<>\n]{0,40}\|>|</?[A-Za-z][\w .:/-]{0,40}/?>|<\||\|>
 
 
 def clean(text: str, limit: int) -> str:
-    """Untrusted `text` as one line of at most `limit` characters without anything a tokenizer reads as special.
+    """Untrusted `text` as one line of at most `limit` characters without anything a tokenizer reads as
+    special.
 
-    Control, format and private characters go first (they could hide a token from the pattern), then everything of
-    the form <|...|> or <...>, again until nothing changes, because a removal can join two halves. Idempotent.
+    Control, format and private characters go first (they could hide a token from the pattern), then
+    everything of the form <|...|> or <...>, again until nothing changes, because a removal can join two
+    halves. Idempotent.
     """
     text = "".join(
         " " if char.isspace() else char for char in text[: 8 * limit] if char.isspace() or _plain(char)
@@ -78,8 +81,9 @@ def suspicious(finding: Finding) -> bool:
 def answer_prefix(label: Label, probabilities: Probabilities) -> str:
     """The first line of the answer to the verdict question, newline included: "synthetic 0.94".
 
-    Its first word is the fused verdict and the number its calibrated probability (for inconclusive: that of being
-    fake). Both are forced on the model, never written by it; follow-ups can then quote the measured figure.
+    Its first word is the fused verdict and the number its calibrated probability (for inconclusive: that of
+    being fake). Both are forced on the model, never written by it; follow-ups can then quote the measured
+    figure.
     """
     fake = 1.0 - probabilities.real
     figure = fake if label == "inconclusive" else getattr(probabilities, label)

@@ -1,7 +1,7 @@
 """Writes what an examination holds as cited sentences: the answer to the verdict question, as training text.
 
-The order is that of dialectical fine-tuning (Forensic-Chat, arXiv 2509.25502): perceive the artefact, the rule it
-breaks and why that means fake, what a real photo would look like.
+The order is that of dialectical fine-tuning (Forensic-Chat, arXiv 2509.25502): perceive the artefact, the
+rule it breaks and why that means fake, what a real photo would look like.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,8 @@ _OPEN = (
 
 @dataclass(frozen=True)
 class Case:
-    """What a conversation is about. `image_size` is (width, height); `truth` the true label, where it is known."""
+    """What a conversation is about. `image_size` is (width, height); `truth` the true label, where it is
+    known."""
 
     findings: Sequence[Finding]
     regions: Sequence[Region]
@@ -75,7 +76,8 @@ def rationale(case: Case, rng: Random) -> list[str]:
 
 
 def state(finding: Finding, case: Case, rng: Random) -> str:
-    """One cited sentence that says what the finding shows, without a full stop; never an artefact on `real`."""
+    """One cited sentence that says what the finding shows, without a full stop; never an artefact on
+    `real`."""
     if suspicious(finding) and case.label == "real":
         return cited(_fill(_named(rng.choice(_OUTWEIGHED), finding), finding, case, rng), finding)
     template = rng.choice(_templates(finding))

@@ -1,8 +1,8 @@
 """Sentences for each kind of finding, in several wordings: the vocabulary of training conversations.
 
-Fields: {v} the value as written, {how} slightly/clearly/strongly, {place} " in the upper left" or nothing, {fake}
-"a generated image" or "an edited image", by what the finding supports. Every sentence passes the checks of
-`mllm.verify` for a finding in the state it is meant for; a test holds the two together.
+Fields: {v} the value as written, {how} slightly/clearly/strongly, {place} " in the upper left" or nothing,
+{fake} "a generated image" or "an edited image", by what the finding supports. Every sentence passes the
+checks of `mllm.verify` for a finding in the state it is meant for; a test holds the two together.
 """
 
 from dataclasses import dataclass
@@ -72,8 +72,10 @@ PHRASES: dict[str, Phrases] = {
         ),
         real=("A real photo with Content Credentials would carry a valid camera signature",),
         explain=(
-            "Content Credentials (C2PA) are a signed record of where a file comes from. Trusted means a known signer, "
-            "untrusted an unknown one, invalid that the record no longer fits the file, absent that there is none."
+            "Content Credentials (C2PA) are a signed record of where a file comes from. Trusted "
+            "means a known signer, "
+            "untrusted an unknown one, invalid that the record no longer fits the file, absent that "
+            "there is none."
         ),
     ),
     "metadata.generator": Phrases(
@@ -95,7 +97,10 @@ PHRASES: dict[str, Phrases] = {
             "No generator name is written in the metadata",
             "The metadata holds no generator signature and no sampling parameters",
             "No generator signature was found in the file",
-            "The file was searched for generator parameters, and there are none: no prompt, no generator name",
+            (
+                "The file was searched for generator parameters, and there are none: no prompt, no "
+                "generator name"
+            ),
         ),
         rule=(
             "Image generators usually write their name or prompt into the file; cameras never do",
@@ -103,7 +108,8 @@ PHRASES: dict[str, Phrases] = {
         ),
         real=("A real photo would name a camera in its metadata and no generator name",),
         explain=(
-            "Many image generators leave their name, prompt or settings in the file. Finding them is strong; not "
+            "Many image generators leave their name, prompt or settings in the file. Finding them is "
+            "strong; not "
             "finding them means little, because they are easily removed."
         ),
     ),
@@ -170,7 +176,10 @@ PHRASES: dict[str, Phrases] = {
             "The embedded thumbnail differs {how} from the image ({v}), which points to {fake}",
             "Thumbnail and image disagree {how}: {v}",
             "The thumbnail shows another version of the picture, a difference of {v}",
-            "With {v}, the embedded thumbnail does not match the image: it was altered after the thumbnail was made",
+            (
+                "With {v}, the embedded thumbnail does not match the image: it was altered after the "
+                "thumbnail was made"
+            ),
         ),
         clean=(
             "The embedded thumbnail agrees with the image ({v})",
@@ -186,10 +195,16 @@ PHRASES: dict[str, Phrases] = {
         ),
         rule=(
             "A camera derives the thumbnail from the photo itself, so the two should agree",
-            "Editors often leave the old thumbnail behind, so it would still show the picture before the edit",
+            (
+                "Editors often leave the old thumbnail behind, so it would still show the picture before "
+                "the edit"
+            ),
         ),
         real=("A real photo would have a thumbnail that is a small version of the same picture",),
-        explain="A thumbnail is a small preview inside the file. If it shows something else, the image was changed later.",
+        explain=(
+            "A thumbnail is a small preview inside the file. If it shows something else, the "
+            "image was changed later."
+        ),
     ),
     "metadata.dates": Phrases(
         name="the date check",
@@ -215,7 +230,10 @@ PHRASES: dict[str, Phrases] = {
             "A camera writes all its dates within the same second, so they should not contradict each other",
         ),
         real=("A real photo would carry dates that agree and lie in the past",),
-        explain="Files record when they were taken, digitised and changed. Dates that can't all be true are a warning.",
+        explain=(
+            "Files record when they were taken, digitised and changed. Dates that can't all be "
+            "true are a warning."
+        ),
     ),
     "jpeg.quality": Phrases(
         name="the JPEG quality",
@@ -245,7 +263,10 @@ PHRASES: dict[str, Phrases] = {
         ),
         rule=("Cameras usually write their own quantisation tables at high quality",),
         real=("A real photo straight from a camera would usually have a high JPEG quality",),
-        explain="JPEG quality is read from the tables in the file. Low quality hides traces; it is no proof of anything.",
+        explain=(
+            "JPEG quality is read from the tables in the file. Low quality hides traces; it is "
+            "no proof of anything."
+        ),
     ),
     "jpeg.double": Phrases(
         name="the double-compression test",
@@ -272,7 +293,10 @@ PHRASES: dict[str, Phrases] = {
             "Files that were opened and saved again usually carry double compression",
         ),
         real=("A real photo straight from a camera would show one JPEG compression, not a double one",),
-        explain="Saving a JPEG twice leaves gaps in its coefficients. It shows re-saving, and re-saving alone is harmless.",
+        explain=(
+            "Saving a JPEG twice leaves gaps in its coefficients. It shows re-saving, and "
+            "re-saving alone is harmless."
+        ),
     ),
     "jpeg.ghost": Phrases(
         name="the ghost map",
@@ -304,7 +328,8 @@ PHRASES: dict[str, Phrases] = {
             "In a real photo, the ghost map would look the same everywhere",
         ),
         explain=(
-            "A ghost map re-saves the image at many qualities and marks parts that react differently: they had another "
+            "A ghost map re-saves the image at many qualities and marks parts that react "
+            "differently: they had another "
             "compression before."
         ),
     ),
@@ -333,7 +358,9 @@ PHRASES: dict[str, Phrases] = {
             "The grid of a real photo starts at the corner and should not shift",
         ),
         real=("A real photo would have one unbroken 8x8 grid",),
-        explain="JPEG works in 8x8 blocks. Content moved from elsewhere carries blocks that no longer line up.",
+        explain=(
+            "JPEG works in 8x8 blocks. Content moved from elsewhere carries blocks that no longer line up."
+        ),
     ),
     "noise.inconsistency": Phrases(
         name="the noise map",
@@ -360,7 +387,8 @@ PHRASES: dict[str, Phrases] = {
             "In a real photo, the grain would change only with brightness",
         ),
         explain=(
-            "Every sensor leaves fine noise. The map compares its strength across the image; a pasted or generated part "
+            "Every sensor leaves fine noise. The map compares its strength across the image; a "
+            "pasted or generated part "
             "usually has another."
         ),
     ),
@@ -384,7 +412,10 @@ PHRASES: dict[str, Phrases] = {
             "Two parts of a real photo are never copies of each other",
         ),
         real=("A real photo would have no two parts that match to the pixel, so no copy-move matches",),
-        explain="Copy-move means that a part of the image was pasted elsewhere in it. The test counts matching details.",
+        explain=(
+            "Copy-move means that a part of the image was pasted elsewhere in it. The test "
+            "counts matching details."
+        ),
     ),
     "spectrum.peaks": Phrases(
         name="the spectral peak score",
@@ -411,7 +442,8 @@ PHRASES: dict[str, Phrases] = {
             "In a real photo, no regular peaks would rise from the spectrum",
         ),
         explain=(
-            "The spectrum shows how much fine and coarse detail there is. Generators enlarge their output step by step, "
+            "The spectrum shows how much fine and coarse detail there is. Generators enlarge their "
+            "output step by step, "
             "which can leave regular peaks."
         ),
     ),
@@ -434,7 +466,10 @@ PHRASES: dict[str, Phrases] = {
             "A part that is fitted into another picture usually needs rescaling",
         ),
         real=("A real photo at its native size would show no resampling",),
-        explain="Scaling or rotating computes pixels from their neighbours. The test looks for that regular dependence.",
+        explain=(
+            "Scaling or rotating computes pixels from their neighbours. The test looks for that "
+            "regular dependence."
+        ),
     ),
     "container.trailing_bytes": Phrases(
         name="the trailing-byte count",
@@ -452,7 +487,10 @@ PHRASES: dict[str, Phrases] = {
         ),
         rule=("A camera file usually ends where the image ends",),
         real=("A real photo would usually end without trailing bytes",),
-        explain="Trailing bytes come after the image in the file. Phones and apps add some too; they are not examined as content.",
+        explain=(
+            "Trailing bytes come after the image in the file. Phones and apps add some too; they "
+            "are not examined as content."
+        ),
     ),
     "container.type_mismatch": Phrases(
         name="the file type",
@@ -482,7 +520,10 @@ PHRASES: dict[str, Phrases] = {
         ),
         rule=("Cameras write files whose extension agrees with the file type",),
         real=("A real photo from a camera would have the file type that its extension says",),
-        explain="The bytes say what format a file is; the name may say another. It hints at conversion, not at content.",
+        explain=(
+            "The bytes say what format a file is; the name may say another. It hints at "
+            "conversion, not at content."
+        ),
     ),
     "encoder.synthetic": Phrases(
         name="the whole-image score",
@@ -501,15 +542,22 @@ PHRASES: dict[str, Phrases] = {
             "Learned traces of generation were looked for; the score of {v} is ordinary",
         ),
         rule=(
-            "Cameras record light, and generators decode numbers; the decoder usually leaves learned traces in fine detail",
-            "Fine detail of a generated picture usually comes from a decoder, whose traces the encoder was trained to see",
+            (
+                "Cameras record light, and generators decode numbers; the decoder usually leaves learned "
+                "traces in fine detail"
+            ),
+            (
+                "Fine detail of a generated picture usually comes from a decoder, whose traces the "
+                "encoder was trained to see"
+            ),
         ),
         real=(
             "A real photo would carry sensor and lens traces, and the encoder would score it low",
             "In a real photo, the encoder would see irregular detail from sensor and lens",
         ),
         explain=(
-            "The encoder is a trained network that scores from 0 to 1 how much the fine detail looks generated. It was "
+            "The encoder is a trained network that scores from 0 to 1 how much the fine detail looks "
+            "generated. It was "
             "tested on known images and can be wrong on new kinds."
         ),
     ),
@@ -538,7 +586,8 @@ PHRASES: dict[str, Phrases] = {
             "In a real photo, the encoder would find one kind of trace from edge to edge",
         ),
         explain=(
-            "The local-change score comes from a trained network that compares traces across the image, from 0 to 1. "
+            "The local-change score comes from a trained network that compares traces across the "
+            "image, from 0 to 1. "
             "It was tested on known edits and can miss new kinds."
         ),
     ),
@@ -558,7 +607,10 @@ PHRASES: dict[str, Phrases] = {
         ),
         rule=("All parts of a real photo come from one camera, so no part should be marked",),
         real=("A real photo would leave the mask empty",),
-        explain="The mask marks pixels whose traces differ from the rest of the image. It shows where, not what was there before.",
+        explain=(
+            "The mask marks pixels whose traces differ from the rest of the image. It shows "
+            "where, not what was there before."
+        ),
     ),
     "encoder.familiarity": Phrases(
         name="the familiarity score",
@@ -575,7 +627,8 @@ PHRASES: dict[str, Phrases] = {
             "The familiarity score of {v} says that the encoder has little experience with such images",
         ),
         explain=(
-            "Familiarity says how much the image resembles what the encoder was trained on. Low means that its scores "
+            "Familiarity says how much the image resembles what the encoder was trained on. Low "
+            "means that its scores "
             "deserve less trust."
         ),
     ),
@@ -591,10 +644,14 @@ PHRASES: dict[str, Phrases] = {
             "The verdict is unstable: re-delivery moves the fake probability by {v}",
             "Re-delivery as a smaller JPEG moves the fake probability by {v}, so the scores are not settled",
             "A stability figure of {v} means that re-delivery could change the verdict",
-            "After re-delivery the fake probability moves by {v}, which calls for caution with stability this low",
+            (
+                "After re-delivery the fake probability moves by {v}, which calls for caution with "
+                "stability this low"
+            ),
         ),
         explain=(
-            "The image is made smaller, saved again and scored once more. If the fake probability moves far, the verdict "
+            "The image is made smaller, saved again and scored once more. If the fake probability "
+            "moves far, the verdict "
             "hangs on delivery and is worth less."
         ),
     ),
@@ -628,7 +685,10 @@ def phrases(kind: str) -> Phrases:
         ),
         rule=(f"Real photos usually give an unremarkable {name} test",),
         real=(f"A real photo would give an unremarkable {name} test",),
-        explain=f"The {name} test is one of the measurements made on this image; its value is listed with the findings.",
+        explain=(
+            f"The {name} test is one of the measurements made on this image; its value is listed "
+            f"with the findings."
+        ),
     )
 
 

@@ -1,7 +1,8 @@
 """Reads a model's answers as claims: sentences that cite findings [E2] and regions [R1].
 
-Forgiving about form (numbering, bullets, "[E1, E2]", "(E1)", an unfinished last line), strict about content: what
-is not written is not guessed, and an answer without a single citation is an error that callers count and show.
+Forgiving about form (numbering, bullets, "[E1, E2]", "(E1)", an unfinished last line), strict about content:
+what is not written is not guessed, and an answer without a single citation is an error that callers count and
+show.
 """
 
 import re
@@ -30,8 +31,8 @@ class ParsedClaim:
 def parse_rationale(text: str) -> list[ParsedClaim]:
     """The claims of an answer to the verdict question, in order; at least one of them cites something.
 
-    A first line with the verdict is skipped, an unfinished last line dropped; a line without a citation stays a
-    claim that cites nothing (and will fail its check). Raises AnswerUnparsable when no line cites anything.
+    A first line with the verdict is skipped, an unfinished last line dropped; a line without a citation stays
+    a claim that cites nothing (and will fail its check). Raises AnswerUnparsable when no line cites anything.
     """
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line]
@@ -48,7 +49,8 @@ def parse_rationale(text: str) -> list[ParsedClaim]:
 
 
 def parse_reply(text: str) -> list[ParsedClaim | str]:
-    """A follow-up's answer in pieces, in order: sentences with citations as claims, the others as plain text."""
+    """A follow-up's answer in pieces, in order: sentences with citations as claims, the others as plain
+    text."""
     pieces: list[ParsedClaim | str] = []
     for line in text.splitlines():
         for sentence in _sentences(_BULLET.sub("", line)):
@@ -75,7 +77,8 @@ def _claims_of_line(line: str) -> list[ParsedClaim]:
 
 
 def _cited(sentence: str) -> list[ParsedClaim]:
-    """The claim of a sentence; one per region if it cites several, nothing if it cites none or has no words."""
+    """The claim of a sentence; one per region if it cites several, nothing if it cites none or has no
+    words."""
     ids = [
         match.group().upper()
         for citation in _CITATION.finditer(sentence)
@@ -85,8 +88,10 @@ def _cited(sentence: str) -> list[ParsedClaim]:
     if not ids or not re.search(r"[^\W\d_]", text):
         return []
     findings = tuple(dict.fromkeys(name for name in ids if name[0] == "E"))
-    regions = list(dict.fromkeys(name for name in ids if name[0] == "R"))
-    return [ParsedClaim(text, findings, region) for region in regions or [None]]
+    regions = dict.fromkeys(name for name in ids if name[0] == "R")
+    if not regions:
+        return [ParsedClaim(text, findings, None)]
+    return [ParsedClaim(text, findings, region) for region in regions]
 
 
 def _sentences(line: str) -> list[str]:

@@ -10,18 +10,25 @@ _BOX = re.compile(r"[\[(]?\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*[\])]?"
 _CORNER = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*\)")
 _SIZE = re.compile(r"(?<!\d)(\d+)\s?(?:x|×|by)\s?(\d+)(?!\d)")
 _NUMBER = re.compile(
-    r"(?<!\w)(?<!\d\.)([-−+]?(?:\d+(?:[.,]\d+)*|\.\d+))(?!(?:st|nd|rd|th)\b)(\s?%| per ?cent)?"
+    r"(?<!\w)(?<!\d\.)([-−+]?(?:\d+(?:[.,]\d+)*|\.\d+))"
+    r"(?!(?:st|nd|rd|th)\b)(\s?%| per ?cent)?"
 )
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _COMPARED = re.compile(r"\b(?:above|below|over|under|exceeds|at least|at most|more than|less than|up to)\s$")
-_WORDS = {
-    word: number
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-    if number not in (1, 2)
-} | {"thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "hundreds": 100, "thousand": 1000, "dozen": 12}
+_LOW = (
+    "three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+_WORDS = {word: number for number, word in enumerate(_LOW.split(), 3)} | {
+    "zero": 0,
+    "thirty": 30,
+    "forty": 40,
+    "fifty": 50,
+    "hundred": 100,
+    "hundreds": 100,
+    "thousand": 1000,
+    "dozen": 12,
+}
 """Number words that count as numbers; "one" and "two" are structure ("one of the two tests")."""
 
 
@@ -35,7 +42,7 @@ def foreign_quote(text: str, cited: list[Finding]) -> str | None:
 
 
 def foreign_number(text: str, cited: list[Finding], region: Region | None) -> str | None:
-    """A number of the sentence that no cited finding's value and no cited region's box, area or score equals."""
+    """A number that neither a cited finding's value nor the cited region's box, area or score equals."""
     text = _QUOTE.sub(" ", text)
     for pattern, is_known in ((_BOX, _box), (_CORNER, _corner), (_SIZE, _size)):
         for match in pattern.finditer(text):
@@ -52,7 +59,7 @@ def foreign_number(text: str, cited: list[Finding], region: Region | None) -> st
 
 
 def without_values(text: str, cited: list[Finding]) -> str:
-    """The sentence with quotations and cited string values blanked: a program's name is no word of the sentence."""
+    """The sentence with quotations and cited string values blanked: a program's name is none of its words."""
     text = _QUOTE.sub("it", text)
     for finding in cited:
         if isinstance(finding.value, str) and len(value := quotable(finding.value)) > 3:
@@ -72,47 +79,45 @@ def quotes_region(text: str, region: Region | None) -> str:
 
 def quotes_value(text: str, cited: list[Finding]) -> str:
     """Which cited findings have their value written in the sentence: "E3 = 0.42, E5 = 12", or ""."""
-    bare = _QUOTE.sub(" ", text)
-    numbers = [match for match in _NUMBER.finditer(_SIZE.sub(" ", _CORNER.sub(" ", _BOX.sub(" ", bare))))]
+    bare = _SIZE.sub(" ", _CORNER.sub(" ", _BOX.sub(" ", _QUOTE.sub(" ", text))))
+    numbers = list(_NUMBER.finditer(bare))
+    said = [
+        finding
+        for finding in cited
+        if (isinstance(finding.value, str) and _says(text, finding.value))
+        or (not isinstance(finding.value, str) and any(_known(match, [finding], None) for match in numbers))
+    ]
+    return ", ".join(f"{finding.id} = {written(finding.value)}" for finding in said)
+
+
+def _says(text: str, value: str) -> bool:
+    value = quotable(value).lower()
     quotes = [quote.strip().lower() for quote in _QUOTE.findall(text)]
-    found = []
-    for finding in cited:
-        if isinstance(finding.value, str):
-            value = quotable(finding.value).lower()
-            said = any(quote == value for quote in quotes) or re.search(
-                rf"(?<!\w){re.escape(value)}(?!\w)", text.lower()
-            )
-        else:
-            said = any(_known(match, [finding], None) for match in numbers)
-        if said:
-            found.append(f"{finding.id} = {written(finding.value)}")
-    return ", ".join(found)
+    return value in quotes or re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text.lower()) is not None
 
 
 def _known(match: re.Match[str], cited: list[Finding], region: Region | None) -> bool:
+    """Whether a number is the value of a finding, or the score or (in percent) the area of the region."""
     raw, unit = match.group(1), match.group(2)
-    if any(
-        isinstance(finding.value, str) and raw in re.findall(r"[\d.,]*\d", finding.value) for finding in cited
-    ):
+    strings = [finding.value for finding in cited if isinstance(finding.value, str)]
+    if any(raw in re.findall(r"[\d.,]*\d", value) for value in strings):
         return True
     try:
         number = float(_THOUSANDS.sub("", raw).replace("−", "-"))
     except ValueError:
         return False
-    decimals = len(raw.partition(".")[2])
     values = [
-        float(finding.value)
+        (finding.kind, float(finding.value))
         for finding in cited
         if isinstance(finding.value, int | float) and not isinstance(finding.value, bool)
     ]
     if unit:
-        shares = [value for value in values if 0 <= value <= 1] + ([region.area] if region else [])
-        percents = [f.value for f in cited if isinstance(f.value, int | float) and f.kind == "encoder.mask"]
-        return any(_rounds(100 * share, number, decimals) for share in shares) or any(
-            _rounds(float(value), number, decimals) for value in percents
-        )
-    scores = [region.score] if region else []
-    return any(_rounds(value, number, decimals) for value in values + scores)
+        exact = [100 * value for _, value in values if 0 <= value <= 1]
+        exact += [value for kind, value in values if kind == "encoder.mask"]
+        exact += [100 * region.area] if region else []
+    else:
+        exact = [value for _, value in values] + ([region.score] if region else [])
+    return any(_rounds(value, number, len(raw.partition(".")[2])) for value in exact)
 
 
 def _rounds(value: float, number: float, decimals: int) -> bool:
@@ -122,11 +127,11 @@ def _rounds(value: float, number: float, decimals: int) -> bool:
     """
     if abs(value) < 1 and value != int(value) and decimals == 0:
         return False
-    return abs(value - number) <= 0.5 * 10**-decimals + 1e-9
+    return abs(value - number) <= 0.5 * 10.0**-decimals + 1e-9
 
 
 def _box(box: tuple[int, ...], region: Region | None) -> bool:
-    return region is not None and box == region.box
+    return region is not None and box == tuple(region.box)
 
 
 def _corner(point: tuple[int, ...], region: Region | None) -> bool:

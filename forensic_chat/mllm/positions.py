@@ -5,9 +5,10 @@ import re
 from forensic_chat.schema import Region
 
 _SIDES = r"(?:side|half|edge|corner|third|part|margin|border)"
+_UP_DOWN = r"(?:upper|lower|top|bottom|far|centre|center)"
 _PLACES = {
-    "left": rf"(?<=the )left\b(?! by| behind)|(?:upper|lower|top|bottom|far|centre|center)[ -]left\b|left(?:-hand)? {_SIDES}\b",
-    "right": rf"(?<=the )right\b|(?:upper|lower|top|bottom|far|centre|center)[ -]right\b|right(?:-hand)? {_SIDES}\b",
+    "left": rf"(?<=the )left\b(?! by| behind)|{_UP_DOWN}[ -]left\b|left(?:-hand)? {_SIDES}\b",
+    "right": rf"(?<=the )right\b|{_UP_DOWN}[ -]right\b|right(?:-hand)? {_SIDES}\b",
     "top": r"\b(?:top|upper)\b(?! bound)",
     "bottom": rf"\bbottom\b|\blower[ -](?:left|right|{_SIDES})\b",
     "centre": r"\b(?:in|at|near|towards?|around) the (?:very )?(?:centre|center|middle)\b|\bcentral\b",
@@ -17,8 +18,8 @@ _PLACES = {
 def misplaced(text: str, region: Region | None, image_size: tuple[int, int]) -> str | None:
     """What is wrong with the sentence's position words, or None.
 
-    The region's centre decides: left and right, top and bottom mean its half of the image, centre the middle half
-    of both axes.
+    The region's centre decides: left and right, top and bottom mean its half of the image, centre the
+    middle half of both axes.
     """
     lowered = text.lower()
     named = [place for place, pattern in _PLACES.items() if re.search(pattern, lowered)]

@@ -1,8 +1,8 @@
 """The one prompt shape of training and use.
 
-First user turn: each view as a short label and an image, then one line per finding and per region, then the verdict
-question. The verdict itself is not in it. Metadata and file names are untrusted and enter only as cleaned,
-length-capped, quoted strings; user questions are cleaned and capped the same way.
+First user turn: each view as a short label and an image, then one line per finding and per region, then the
+verdict question. The verdict itself is not in it. Metadata and file names are untrusted and enter only as
+cleaned, length-capped, quoted strings; user questions are cleaned and capped the same way.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,8 @@ __all__ = [
 ]
 
 Part = dict[str, str]
-"""{"type": "text", "text": ...} or {"type": "image"}; images are matched to `Conversation.images` in order."""
+"""{"type": "text", "text": ...} or {"type": "image"}; images are matched to `Conversation.images` in
+order."""
 
 SYSTEM = (
     "You are an image forensics assistant. Cite findings as [E1] and regions as [R1]. "
@@ -91,12 +92,14 @@ def opening(
 
 
 def follow_up(question: str) -> Turn:
-    """A later user turn: the question without special tokens, at most 600 characters; "?" if nothing is left."""
+    """A later user turn: the question without special tokens, at most 600 characters; "?" if nothing is
+    left."""
     return Turn("user", clean(question, QUESTION_LIMIT) or "?")
 
 
 def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """The turns in chat-template form, a system message first: what training renders and what backends render."""
+    """The turns in chat-template form, a system message first: what training renders and what backends
+    render."""
     system = {"role": "system", "content": [{"type": "text", "text": SYSTEM}]}
     return [system, *({"role": turn.role, "content": _parts(turn.content)} for turn in turns)]
 

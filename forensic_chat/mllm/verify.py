@@ -1,8 +1,8 @@
 """Checks a claim against what was measured, by code alone.
 
-A claim is verified when it cites findings that exist, writes only their numbers, speaks of what they are, asserts
-an artefact only where they support one, places it where the region is, and, where it gives a region as the reason
-for a fake verdict, the verdict depends on that region.
+A claim is verified when it cites findings that exist, writes only their numbers, speaks of what they are,
+asserts an artefact only where they support one, places it where the region is, and, where it gives a region
+as the reason for a fake verdict, the verdict depends on that region.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,13 +31,14 @@ from forensic_chat.schema import Claim, Finding, Label, Region
 
 @dataclass(frozen=True)
 class RegionTest:
-    """Outcome of masking a region out: `percentile` of random same-area boxes that lower the verdict's logit less."""
+    """Outcome of masking a region out: `percentile` of random same-area boxes that lower the verdict's logit
+    less."""
 
     passed: bool
     percentile: float
 
 
-class _Failed(Exception):
+class _FailedError(Exception):
     """A check failed; the message says which."""
 
 
@@ -52,8 +53,8 @@ def verify(
 ) -> Claim:
     """The claim with `verified` and `check`: True, False, or None when nothing in it can be checked by code.
 
-    `image_size` is (width, height); `region_test` is called at most once, only for an artefact claim that cites a
-    region on a synthetic or tampered verdict and has passed every other check.
+    `image_size` is (width, height); `region_test` is called at most once, only for an artefact claim that
+    cites a region on a synthetic or tampered verdict and has passed every other check.
     """
     verified: bool | None
     try:
@@ -69,7 +70,7 @@ def verify(
             and "artefact" in polarities(without_values(claim.text, cited))
         ):
             check += "; " + _masking(region, region_test)
-    except _Failed as failure:
+    except _FailedError as failure:
         verified, check = False, str(failure)
     return Claim(
         text=claim.text, findings=list(claim.findings), region=claim.region, verified=verified, check=check
@@ -82,12 +83,12 @@ def _cited(
     known = {finding.id: finding for finding in findings}
     places = {region.id: region for region in regions}
     if not claim.findings and not claim.region:
-        raise _Failed("cites nothing")
+        raise _FailedError("cites nothing")
     for name in claim.findings:
         if name not in known:
-            raise _Failed(f"cites {name}, which does not exist")
+            raise _FailedError(f"cites {name}, which does not exist")
     if claim.region and claim.region not in places:
-        raise _Failed(f"cites {claim.region}, which does not exist")
+        raise _FailedError(f"cites {claim.region}, which does not exist")
     return [known[name] for name in claim.findings], places.get(claim.region or "")
 
 
@@ -99,20 +100,21 @@ def _judge(
     label: Label,
     image_size: tuple[int, int],
 ) -> tuple[bool | None, str]:
-    """`drew`: what stands behind the sentence: the cited findings or, if none is, those that drew the region."""
+    """`drew`: what stands behind the sentence: the cited findings or, if none is, those that drew the
+    region."""
     if wrong := foreign_quote(claim.text, cited):
-        raise _Failed(f'quotes "{wrong}", which the cited findings do not hold')
+        raise _FailedError(f'quotes "{wrong}", which the cited findings do not hold')
     if wrong := foreign_number(claim.text, cited, region):
-        raise _Failed(f"writes {wrong}, which no cited finding or region measured")
+        raise _FailedError(f"writes {wrong}, which no cited finding or region measured")
     measured = quotes_value(claim.text, cited) or quotes_region(claim.text, region)
     text = without_values(claim.text, cited)
     for finding in cited:
         if not speaks_of(text, finding):
-            raise _Failed(f"does not speak of what {finding.id} measures ({finding.kind})")
+            raise _FailedError(f"does not speak of what {finding.id} measures ({finding.kind})")
     if stray := stray_word(text, drew):
-        raise _Failed(f'speaks of "{stray}" without citing a finding for it')
+        raise _FailedError(f'speaks of "{stray}" without citing a finding for it')
     if wrong := misplaced(text, region, image_size):
-        raise _Failed(wrong)
+        raise _FailedError(wrong)
     is_general = general(text) and not measured
     says = polarities(text)
     _check_polarity(text, says, drew, label, is_general)
@@ -131,23 +133,23 @@ def _check_polarity(
     text: str, says: set[Polarity], drew: list[Finding], label: Label, is_general: bool
 ) -> None:
     if "artefact" in says and label == "real":
-        raise _Failed("asserts an artefact although the verdict is real")
+        raise _FailedError("asserts an artefact although the verdict is real")
     if is_general:
         return
     if "artefact" in says:
         enough = any if "clean" in says else all
         if not drew or not enough(suspicious(finding) for finding in drew):
-            raise _Failed("asserts an artefact that not every cited finding supports")
+            raise _FailedError("asserts an artefact that not every cited finding supports")
         for wanted in supported_labels(text):
             if not any(suspicious(finding) and finding.supports == wanted for finding in drew):
-                raise _Failed(f"says {wanted}, but no cited finding supports that")
+                raise _FailedError(f"says {wanted}, but no cited finding supports that")
     elif "clean" in says and drew and all(suspicious(finding) for finding in drew):
-        raise _Failed("says that nothing was found, but every cited finding supports a fake verdict")
+        raise _FailedError("says that nothing was found, but every cited finding supports a fake verdict")
 
 
 def _masking(region: Region, region_test: Callable[[Region], RegionTest]) -> str:
     result = region_test(region)
     effect = f"masking {region.id} lowers the verdict more than {result.percentile:.0f} % of random boxes"
     if not result.passed:
-        raise _Failed(f"{effect}, too few for the region to be the reason")
+        raise _FailedError(f"{effect}, too few for the region to be the reason")
     return effect

@@ -1,7 +1,8 @@
-"""The words by which a sentence is recognised: what it speaks of, and whether it asserts or denies an artefact.
+"""The words by which a sentence is recognised: what it speaks of, and whether it asserts or denies an
+artefact.
 
-Small on purpose. A sentence outside this vocabulary is not verified; that costs a true sentence now and then, and
-lets no false one through on wording that nobody foresaw.
+Small on purpose. A sentence outside this vocabulary is not verified; that costs a true sentence now and then,
+and lets no false one through on wording that nobody foresaw.
 """
 
 import re
@@ -65,21 +66,28 @@ _NOUNS = "|".join(f"{words.own}|{words.shared}" if words.shared else words.own f
 _NAMES = (
     r"(?:synthetic|tampered|fake|artefact|artifact)[ -](?:scores?|probabilit\w+|maps?|encoders?)"
     r"|double[ -]compression (?:measures|figure|score|tests?)"
-    r"|[\w -]+ (?:was|were) (?:looked|searched|checked|tested) for|(?:looked|searched|checked|tested) for [\w -]+"
+    r"|[\w -]+ (?:was|were) (?:looked|searched|checked|tested) for"
+    r"|(?:looked|searched|checked|tested) for [\w -]+"
 )
 """Names of quantities and of what was looked for: to write them asserts nothing."""
 
-_ARTEFACT = re.compile(
-    r"artefacts?|artifacts?|unusual\w*|abnormal\w*|suspicious\w*|suspect|anomal\w+|inconsisten\w+|mismatch\w*"
-    r"|disagree\w*|contradict\w*|differ\w*|deviat\w+|st(?:and|ands|ood|anding) out|stick\w* out|betray\w*|reveal\w*"
-    r"|giv\w+ (?:it |this |the image |them )?away|fake\w*|forge\w*|manipulat\w+|tamper\w*|edit(?:ed|ing|s)?|past(?:ed|ing)"
-    r"|splic\w+|inserted|retouch\w*|altered|alteration\w*|cloned|cop(?:ied|ies)|duplicat\w+|generat(?:ed|ive|ion)|generators?(?! (?:names?|signatures?|parameters?|tags?))"
-    r"|synthe\w+|ai|upsampled|outside the (?:usual|normal)|(?:above|beyond|exceed\w*|over) (?:the |what is |any )?(?:usual|normal)"
-    r"|unnatural\w*|excess\w*|misalign\w*|shifted|broken|impossible|invalid|compressed twice|double compression"
-    r"|(?:higher|stronger|larger|lower|sharper|weaker|smoother|more \w+|less \w+) than (?:in |on |for |that of )?"
-    r"(?:an? |any |most )?(?:real|camera|ordinary|genuine|usual|normal|rest|the rest|its surroundings)"
-    r"|out of the ordinary|too (?:high|low|strong|regular|smooth|large|even|clean)"
+_FAKE_WORDS = (
+    r"fake\w*|forge\w*|manipulat\w+|tamper\w*|edit(?:ed|ing|s)?|past(?:ed|ing)|splic\w+|inserted|retouch\w*"
+    r"|altered|alteration\w*|cloned|cop(?:ied|ies)|duplicat\w+|generat(?:ed|ive|ion)|synthe\w+|ai|upsampled"
+    r"|generators?(?! (?:names?|signatures?|parameters?|tags?))|compressed twice|double compression"
 )
+_ODD_WORDS = (
+    r"artefacts?|artifacts?|unusual\w*|abnormal\w*|suspicious\w*|suspect|anomal\w+|inconsisten\w+|mismatch\w*"
+    r"|disagree\w*|contradict\w*|differ\w*|deviat\w+|st(?:and|ands|ood|anding) out|stick\w* out|betray\w*"
+    r"|reveal\w*|giv\w+ (?:it |this |the image |them )?away|unnatural\w*|excess\w*|misalign\w*|shifted|broken"
+    r"|impossible|invalid|out of the ordinary|outside the (?:usual|normal)"
+    r"|(?:above|beyond|exceed\w*|over) (?:the |what is |any )?(?:usual|normal)"
+    r"|(?:higher|stronger|larger|lower|sharper|weaker|smoother|more \w+|less \w+) than "
+    r"(?:in |on |for |that of )?(?:an? |any |most |the |its )?"
+    r"(?:real|camera|ordinary|genuine|usual|normal|rest|surroundings)"
+    r"|too (?:high|low|strong|regular|smooth|large|even|clean)"
+)
+_ARTEFACT = re.compile(f"{_FAKE_WORDS}|{_ODD_WORDS}")
 _CLEAN = re.compile(
     r"clean|unremarkable|ordinary|normal\w*|usual\w*|expected|consistent\w*|uniform\w*|evenly|intact|plausible"
     r"|natural\w*|flat|quiet|free of|in line with|camera-like|valid|trusted|authentic|genuine|agrees?"
@@ -88,15 +96,17 @@ _OTHER_WAY = re.compile(
     r"consistent with (?:an? |the )?(?:ai|generat|edit|upsampl|synth|splic|tamper|past|manip)\w*"
 )
 _NEGATOR = re.compile(
-    r"not (?:only|just|merely)|no (?:doubt|longer)|not|\w+n't|cannot|no|never|none|nothing|without|neither|nor|lacks?"
-    r"|lacking|free of|fail\w* to|rather than|instead of|nowhere|hardly"
+    r"not (?:only|just|merely)|no (?:doubt|longer)|not|\w+n't|cannot|no|never|none|nothing|without|neither"
+    r"|nor|lacks?|lacking|free of|fail\w* to|rather than|instead of|nowhere|hardly"
 )
 _EMPHASIS = ("not only", "not just", "not merely", "no doubt", "no longer")
 _MISSING = re.compile(
-    r"(?:not|never|nowhere) (?:to be )?(?:found|seen|present|visible|detected|measured|observed|there)|absent|missing"
+    r"(?:not|never|nowhere) (?:to be )?(?:found|seen|present|visible|detected|measured|observed|there)"
+    r"|absent|missing"
 )
 _DENIES_CLEAN = re.compile(
-    r"(?:\b(?:not|never|hardly|cannot|\w+n't)(?: [\w-]+){0,2}|\b(?:no|without|lacks?|lacking|nothing|neither|nor)(?: an?| any| the)?) $"
+    r"(?:\b(?:not|never|hardly|cannot|\w+n't)(?: [\w-]+){0,2}"
+    r"|\b(?:no|without|lacks?|lacking|nothing|neither|nor)(?: an?| any| the)?) $"
 )
 _DENIED_NOUN = re.compile(rf"\b(?:no|none of the|without|lacks?|lacking)(?: [\w-]+){{0,3}}? (?:{_NOUNS})\b")
 _CLAUSE = re.compile(r"[,;:()]| - |—|–|\b(?:but|while|whereas|although|though|and|yet|because|since)\b")
@@ -105,8 +115,10 @@ _SAYS_TAMPERED = (
     r"tamper(?:ed|ing)|edit(?:ed|ing|s)?|past(?:ed|ing)|splic(?:ed|ing)|retouch(?:ed|ing)|inserted"
 )
 _GENERAL = re.compile(
-    r"would|should|usually|normally|typically|generally|in general|(?:real|genuine|ordinary|authentic) (?:photos?|photographs?|"
-    r"pictures?|images?|cameras?|scenes?|files?)|cameras|generators|editors|photographs|photos"
+    r"would|should|usually|normally|typically|generally|in general"
+    r"|(?:real|genuine|ordinary|authentic) (?:photos?|photographs?|pictures?|images?"
+    r"|cameras?|scenes?|files?)"
+    r"|cameras|generators|editors|photographs|photos"
 )
 
 
@@ -123,7 +135,7 @@ def kind_words(finding: Finding) -> Words:
 def speaks_of(sentence: str, finding: Finding) -> bool:
     """Whether a word for the finding occurs in the sentence."""
     words = kind_words(finding)
-    return _has(words.own, sentence) or bool(words.shared) and _has(words.shared, sentence)
+    return _has(words.own, sentence) or (bool(words.shared) and _has(words.shared, sentence))
 
 
 def stray_word(sentence: str, cited: list[Finding]) -> str | None:
@@ -144,8 +156,8 @@ def stray_word(sentence: str, cited: list[Finding]) -> str | None:
 def polarities(sentence: str) -> set[Polarity]:
     """What the clauses of a sentence do: "artefact" asserts one, "clean" denies one; neither: {"stated"}.
 
-    A cue counts within its clause; an odd number of negators before it turns it round, and so does "... was not
-    found" behind it.
+    A cue counts within its clause; an odd number of negators before it turns it round, and so does "... was
+    not found" behind it.
     """
     seen: set[Polarity] = set()
     lowered = re.sub(_NAMES, "figure", sentence.lower().replace("’", "'"))
@@ -166,7 +178,8 @@ def supported_labels(sentence: str) -> list[Literal["synthetic", "tampered"]]:
 
 
 def general(sentence: str) -> bool:
-    """Whether the sentence states how photos, cameras or generators are, rather than what this image shows."""
+    """Whether the sentence states how photos, cameras or generators are, rather than what this image
+    shows."""
     return _words(_GENERAL.pattern).search(sentence.lower()) is not None
 
 
