@@ -57,7 +57,7 @@ def is_whole(folder: Path, *, check: bool = False) -> bool:
             return False
         if now.st_size != was["size"]:
             return False
-        if (check or now.st_mtime_ns != was["mtime_ns"]) and sha256(folder / name) != was["sha256"]:
+        if (check or int(now.st_mtime) != was["mtime"]) and sha256(folder / name) != was["sha256"]:
             return False
     return True
 
@@ -77,14 +77,15 @@ def finish(made: Path, folder: Path, about: dict[str, Any]) -> None:
     """Writes `complete.json` (`about`, every file's size, time and SHA-256) and puts `made` in its place."""
     files = {}
     for file in sorted(path for path in made.rglob("*") if path.is_file()):
+        file.chmod(0o644)  # some writers make files for their owner alone; a cache may be shared
         stat = file.stat()
         files[file.relative_to(made).as_posix()] = {
             "size": stat.st_size,
-            "mtime_ns": stat.st_mtime_ns,
+            "mtime": int(stat.st_mtime),  # whole seconds: archives and image layers drop the rest
             "sha256": sha256(file),
         }
     (made / RECORD).write_text(json.dumps({**about, "files": files}, indent=1) + "\n", encoding="utf-8")
-    made.chmod(0o755)  # mkdtemp's folders are for their owner alone
+    made.chmod(0o755)
     if folder.exists():
         with partial(folder) as trash:
             folder.replace(trash / folder.name)
