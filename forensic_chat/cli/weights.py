@@ -42,7 +42,7 @@ def list_() -> None:
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("name", "state", "size", "licence", "from", "what"):
-        table.add_column(column, no_wrap=column in ("name", "state", "size"))
+        table.add_column(column, no_wrap=column in ("name", "state", "size"), overflow="fold")
     entries = weights.status()
     for entry in entries:
         size = f"{entry.size / 1e6:.0f} MB" if entry.size else ""
