@@ -15,6 +15,7 @@ from struct import unpack_from
 from forensic_chat.imaging.sniff import Format
 from forensic_chat.imaging.tiff import exif_orientation, pixel_tiff
 
+_MAX_JPEG_SEGMENTS = 5000
 _MAX_JPEG_SCANS = 128
 """Progressive JPEGs have about ten; tens of thousands of empty scans would keep the decoder busy for hours.
 """
@@ -58,35 +59,35 @@ _FRAME_HEADERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC9, 0xCA, 0xCB})
 
 
 def _jpeg(data: bytes) -> Container:
-    kept: list[bytes] = []
-    start, position, scans, orientation, companion = 0, 2, 0, 1, False
+    kept = [data[:2]]
+    position, segments, scans, orientation, companion = 2, 0, 0, 1, False
     size: tuple[int, int] | None = None
     while (found := _MARKER.search(data, position)) is not None:
+        # Between segments only a scan has data; fill bytes before a marker are left out, as is junk.
+        kept.append(data[position : found.start()].rstrip(b"\xff") if scans else b"")
         position, code = found.end(), data[found.end() - 1]
         if code == 0xD9:
-            kept.append(data[start:position])
-            return Container(b"".join(kept), position, size, orientation, companion=companion)
+            return Container(b"".join([*kept, b"\xff\xd9"]), position, size, orientation, companion=companion)
         if code in (0x01, 0xD8):
             continue
-        length = unpack_from(">H", data, position)[0]
-        body, segment_end = data[position + 2 : position + length], position + length
-        if length < 2 or segment_end > len(data):
+        segments, scans = segments + 1, scans + (code == 0xDA)
+        if segments > _MAX_JPEG_SEGMENTS or scans > _MAX_JPEG_SCANS:
+            raise MalformedError(
+                "has far more JPEG segments or scans than a picture needs; save it again as PNG"
+            )
+        segment_end = position + unpack_from(">H", data, position)[0]
+        body = data[position + 2 : segment_end]
+        if segment_end < position + 2 or segment_end > len(data):
             raise MalformedError(CUT_SHORT)
         if code in _FRAME_HEADERS and len(body) >= 5:
             size = (int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big"))
-        elif code == 0xDA:
-            scans += 1
-            if scans > _MAX_JPEG_SCANS:
-                raise MalformedError(
-                    f"has more than {_MAX_JPEG_SCANS} JPEG scans; save it again in an image editor"
-                )
-        elif (0xE1 <= code <= 0xEF and code != 0xEE) or code == 0xFE:
+        if (0xE1 <= code <= 0xEF and code != 0xEE) or code == 0xFE:
             # APP0 and APP14 say how colours are stored; the other application segments don't touch pixels.
-            if code == 0xE1 and body.startswith(b"Exif\0"):
-                orientation = exif_orientation(body) if orientation == 1 else orientation
+            if code == 0xE1 and body.startswith(b"Exif\0") and orientation == 1:
+                orientation = exif_orientation(body)
             companion = companion or body.startswith(b"MPF\0") or _PROMISES_MORE.search(body) is not None
-            kept.append(data[start : found.start()])
-            start = segment_end
+        else:
+            kept.append(data[found.start() : segment_end])
         position = segment_end
     raise MalformedError(CUT_SHORT)
 

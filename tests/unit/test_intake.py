@@ -235,6 +235,15 @@ def test_a_jpeg_with_countless_scans_is_refused() -> None:
     assert "scans" in refusal(data[:-2] + data[last:-2] * 500 + data[-2:], name="slow.jpg")
 
 
+def test_a_jpeg_of_countless_segments_is_refused_at_once() -> None:
+    data = encode(scene(), "JPEG")
+    begun = time.perf_counter()
+    assert "segments" in refusal(data[:2] + b"\xff\xe0\0\2" * 1_000_000 + data[2:], name="slow.jpg")
+    filled = take_in(data[:2] + b"\xff" * 10_000_000 + data[2:])
+    assert np.array_equal(filled.pixels, take_in(data).pixels)
+    assert time.perf_counter() - begun < 1
+
+
 def test_a_damaged_tiff_says_nothing_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     data = bytearray(encode(scene(), "TIFF", compression="tiff_lzw"))
     data[20:400] = bytes(380)
