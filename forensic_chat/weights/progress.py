@@ -21,19 +21,20 @@ def bars() -> Iterator[Progress]:
     import sys
 
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     console = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description} {task.fields[size]}"), BarColumn(), TimeRemainingColumn())
     with Bars(*columns, console=console, disable=not console.is_terminal) as shown:
         tasks = {}
 
         def update(step: str, done: int, total: int) -> None:
+            size = f"{done / 1e6:.0f}/{total / 1e6:.0f} MB" if total > 1 else ""
             if step not in tasks:
-                tasks[step] = shown.add_task(step, total=total or None)
+                tasks[step] = shown.add_task(step, total=None, size=size)
                 if not console.is_terminal:
                     console.print(step, highlight=False)
-            shown.update(tasks[step], completed=done, total=total or None)
+            shown.update(tasks[step], completed=done, total=total or None, size=size)
 
         yield update
