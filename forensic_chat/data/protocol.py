@@ -21,21 +21,25 @@ FLOOR = 0.1
 _TOKENS = re.compile(r"<\|[^<>\n]{0,40}\|>|</?[A-Za-z][\w .:/-]{0,40}/?>|<\||\|>")
 
 
-def clean(text: str, limit: int) -> str:
-    """Untrusted `text` as one line of at most `limit` characters without anything a tokenizer reads as
-    special.
+def without_tokens(text: str) -> str:
+    """`text` without anything a tokenizer reads as special; white space becomes blanks, line ends stay.
 
-    Control, format and private characters go first (they could hide a token from the pattern), then
-    everything of the form <|...|> or <...>, again until nothing changes, because a removal can join two
-    halves. Idempotent.
+    Control, format and private characters go first (they could hide a token from the pattern), then all
+    of the form <|...|> or <...>, again until nothing changes, because a removal can join two halves.
     """
     text = "".join(
-        " " if char.isspace() else char for char in text[: 8 * limit] if char.isspace() or _plain(char)
+        char if char == "\n" else " " if char.isspace() else char
+        for char in text
+        if char.isspace() or _plain(char)
     )
     while (stripped := _TOKENS.sub("", text)) != text:
         text = stripped
-    text = " ".join(text.split())[:limit]
-    return text.strip()
+    return text
+
+
+def clean(text: str, limit: int) -> str:
+    """Untrusted `text` as one line of at most `limit` characters without special tokens. Idempotent."""
+    return " ".join(without_tokens(text[: 8 * limit]).split())[:limit].strip()
 
 
 def _plain(char: str) -> bool:

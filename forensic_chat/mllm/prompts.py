@@ -17,6 +17,7 @@ from forensic_chat.data.protocol import (
     clean,
     percent,
     strength_word,
+    without_tokens,
     written,
 )
 from forensic_chat.schema import Box, Finding, Region
@@ -98,16 +99,22 @@ def follow_up(question: str) -> Turn:
 
 
 def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """The turns in chat-template form, a system message first: what training renders and what backends
-    render."""
+    """The turns in chat-template form, a system message first: what training and backends render.
+
+    Every text passes `without_tokens` here, whoever wrote it: only the template itself sets special tokens.
+    """
     system = {"role": "system", "content": [{"type": "text", "text": SYSTEM}]}
     return [system, *({"role": turn.role, "content": _parts(turn.content)} for turn in turns)]
 
 
 def _parts(content: str | list[Part]) -> list[Part]:
-    return (
-        [{"type": "text", "text": content}] if isinstance(content, str) else [dict(part) for part in content]
-    )
+    parts: list[Part] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [
+        {"type": "text", "text": without_tokens(part["text"])}
+        if part["type"] == "text"
+        else {"type": "image"}
+        for part in parts
+    ]
 
 
 def _label(view: ViewLike, image_size: tuple[int, int]) -> str:

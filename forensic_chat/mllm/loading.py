@@ -1,0 +1,72 @@
+"""Puts the embedded language model together: base LLaVA, the trained projector, the trained adapter."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forensic_chat.errors import BackendUnavailable, WeightsCorrupted
+from forensic_chat.weights import base, fingerprint, shipped
+
+if TYPE_CHECKING:
+    from forensic_chat.weights.progress import Progress
+
+FOLDER = "mllm"
+PROJECTOR = "projector.safetensors"
+"""The state of `model.model.multi_modal_projector`: linear_1.weight, linear_1.bias, linear_2.weight,
+linear_2.bias."""
+ADAPTER = "adapter_config.json"
+
+
+def load(progress: "Progress | None" = None) -> tuple[Any, Any, dict[str, str]]:
+    """Model (eval mode, bfloat16, on CUDA where there is one), processor, and their names and fingerprints.
+
+    Raises BackendUnavailable when the trained part is not installed (an untrained projector is never used),
+    WeightsUnavailable or WeightsCorrupted for the base.
+    """
+    trained = shipped() / FOLDER
+    for name in (PROJECTOR, ADAPTER):
+        if not (trained / name).is_file():
+            raise BackendUnavailable(
+                "this installation holds no trained language model; reinstall forensic-chat, or leave the "
+                "rationale out"
+            )
+    folder = base("llava", progress=progress)
+    model, processor = assemble(folder, trained)
+    return model, processor, {"language": fingerprint(folder), "language adapter": fingerprint(trained)}
+
+
+def assemble(folder: Path, trained: Path) -> tuple[Any, Any]:
+    """The model of a base folder with the projector and the LoRA adapter (merged) of a trained folder."""
+    import torch
+    from peft import PeftModel
+    from transformers import LlavaForConditionalGeneration, LlavaProcessor
+
+    processor = LlavaProcessor.from_pretrained(str(folder), local_files_only=True)
+    model = LlavaForConditionalGeneration.from_pretrained(
+        str(folder), dtype=torch.bfloat16, local_files_only=True
+    )
+    load_projector(model, trained / PROJECTOR)
+    model = PeftModel.from_pretrained(model, str(trained), local_files_only=True).merge_and_unload()
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), processor
+
+
+def load_projector(model: Any, file: Path) -> None:
+    """Put a saved projector into a LlavaForConditionalGeneration; every tensor must be there and fit."""
+    from safetensors.torch import load_file
+
+    try:
+        model.model.multi_modal_projector.load_state_dict(load_file(file), strict=True)
+    except RuntimeError:
+        raise WeightsCorrupted(
+            "the trained projector does not fit the language model; reinstall forensic-chat"
+        ) from None
+
+
+def save_projector(model: Any, file: Path) -> None:
+    """What `load_projector` reads, in bfloat16."""
+    import torch
+    from safetensors.torch import save_file
+
+    state = model.model.multi_modal_projector.state_dict()
+    save_file(
+        {name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in state.items()}, file
+    )

@@ -1,0 +1,147 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forensic_chat.errors import BackendUnavailable, WeightsCorrupted
+from forensic_chat.mllm import loading
+from forensic_chat.mllm.backends.base import Conversation
+from forensic_chat.mllm.backends.transformers import TransformersBackend, _Read, shared
+from forensic_chat.mllm.prompts import Turn, follow_up
+from tests.factories import case, conversation, tiny_llava
+
+
+@pytest.fixture(scope="module")
+def backend() -> TransformersBackend:
+    return TransformersBackend(*tiny_llava(), {})
+
+
+def test_verdict_words_that_begin_alike_are_refused(backend: TransformersBackend) -> None:
+    class Tokenizer:
+        def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+            return [7]
+
+    class Processor:
+        tokenizer = Tokenizer()
+
+    with pytest.raises(BackendUnavailable, match="verdict words"):
+        TransformersBackend(backend._model, Processor(), {})
+
+
+def follow_ups() -> list[Conversation]:
+    """Conversations that share more or less with the first of them."""
+    first = conversation(case(3), 3)
+    second = replace(first, turns=[*first.turns, Turn("assistant", "real 0.90\n- a [E1]"), follow_up("Why?")])
+    zoom = Turn("user", [{"type": "text", "text": "Look here:"}, {"type": "image"}])
+    extra = np.full((224, 224, 3), 200, np.uint8)
+    third = Conversation([*first.images, extra], [*second.turns, Turn("assistant", "Yes."), zoom])
+    swapped = replace(third, images=[first.images[0], extra, *first.images[2:], extra])
+    other = conversation(case(4), 2, seed=5)
+    return [first, second, third, swapped, first, other, Conversation([], [Turn("user", "Hello")]), second]
+
+
+def test_what_was_read_before_changes_no_probability(backend: TransformersBackend) -> None:
+    for asked in follow_ups():
+        fresh = TransformersBackend(backend._model, backend._processor, {}).verdict_probabilities(asked)
+        assert backend.verdict_probabilities(asked) == pytest.approx(fresh, abs=1e-5)
+
+
+def test_a_second_turn_reads_only_what_is_new(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = follow_ups()[:2]
+    lengths: list[int] = []
+    views: list[bool] = []
+    forward = backend._model.forward
+
+    def counted(*args: object, **kwargs: object) -> object:
+        lengths.append(kwargs["input_ids"].shape[1])  # type: ignore[attr-defined]
+        views.append(kwargs.get("pixel_values") is not None)
+        return forward(*args, **kwargs)
+
+    backend.verdict_probabilities(first)
+    monkeypatch.setattr(backend._model, "forward", counted)
+    backend.verdict_probabilities(second)
+    assert lengths[0] < 100
+    assert views == [False]
+
+
+def test_a_model_that_fails_is_reported_and_leaves_no_thread(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory at 0x0")
+
+    monkeypatch.setattr(backend._model, "generate", broken)
+    with pytest.raises(BackendUnavailable, match="failed while writing") as caught:
+        list(backend.generate(conversation(case(1)), max_new_tokens=4))
+    assert "0x0" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "old_images", "images", "expected"),
+    [
+        ([1, 2, 3], [1, 2, 3, 4], [], [], (3, 0)),
+        ([1, 2, 3], [1, 2, 3], [], [], (2, 0)),
+        ([1, 9, 9, 2], [1, 9, 9, 2, 5], ["a"], ["a"], (4, 1)),
+        ([1, 9, 9, 2], [1, 9, 9, 2, 5], ["a"], ["b"], (1, 0)),
+        ([1, 9, 9, 2], [1, 9, 9, 3, 9, 9, 4], ["a"], ["a", "b"], (3, 1)),
+        ([1, 9], [1, 9, 9, 3], ["a"], ["a"], (1, 0)),
+        ([], [1, 9, 9, 3], [], ["a"], (0, 0)),
+    ],
+)
+def test_what_two_conversations_share(
+    old: list[int], new: list[int], old_images: list[str], images: list[str], expected: tuple[int, int]
+) -> None:
+    assert shared(_Read(old, old_images, None), new, images, image_token=9) == expected
+
+
+def test_a_saved_projector_comes_back(tmp_path: Path) -> None:
+    import torch
+
+    model, other = tiny_llava(1)[0], tiny_llava(2)[0]
+    loading.save_projector(model, tmp_path / "p.safetensors")
+    loading.load_projector(other, tmp_path / "p.safetensors")
+    left, right = (m.model.multi_modal_projector.linear_1.weight for m in (model, other))
+    assert torch.equal(left.bfloat16(), right.bfloat16())
+
+
+def test_a_projector_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"linear_1.weight": torch.zeros(2, 2)}, tmp_path / "p.safetensors")
+    with pytest.raises(WeightsCorrupted, match="does not fit"):
+        loading.load_projector(tiny_llava()[0], tmp_path / "p.safetensors")
+
+
+def test_without_trained_weights_there_is_no_language_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "shipped", lambda: tmp_path)
+    with pytest.raises(BackendUnavailable, match="no trained language model"):
+        TransformersBackend.load()
+
+
+def test_base_projector_and_adapter_become_one_model(tmp_path: Path) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    model, processor = tiny_llava(1)
+    model.save_pretrained(tmp_path / "base")
+    processor.save_pretrained(tmp_path / "base")
+    trained = tmp_path / "trained"
+    tuned = get_peft_model(
+        model,
+        LoraConfig(r=2, target_modules=r".*language_model.*\.(q|v)_proj", init_lora_weights=False),
+    )
+    tuned.save_pretrained(trained)
+    loading.save_projector(tuned.get_base_model(), trained / loading.PROJECTOR)
+    whole, processor = loading.assemble(tmp_path / "base", trained)
+    asked = conversation(case(1))
+    expected = TransformersBackend(tuned.merge_and_unload().bfloat16(), processor, {})
+    assert TransformersBackend(whole, processor, {}).verdict_probabilities(asked) == pytest.approx(
+        expected.verdict_probabilities(asked), abs=0.02
+    )
+    assert whole.dtype == torch.bfloat16
