@@ -230,7 +230,10 @@ def _one_word(case: Case, rng: Random) -> str:
 
 
 def _one_sentence(case: Case, rng: Random) -> str:
-    shown = state(_leading(case)[0], case, rng)
+    first = _leading(case)[0]
+    if case.label in ("synthetic", "tampered") and not suspicious(first):
+        return _verdict(case, rng)
+    shown = state(first, case, rng)
     return f"Verdict {case.label}: " + _stop(shown[0].lower() + shown[1:] if shown[1:2].islower() else shown)
 
 

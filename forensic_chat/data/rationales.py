@@ -79,6 +79,8 @@ def state(finding: Finding, case: Case, rng: Random) -> str:
     """One cited sentence that says what the finding shows, without a full stop; never an artefact on
     `real`."""
     if suspicious(finding) and case.label == "real":
+        if finding.value is None:
+            return cited(_named(_OUTWEIGHED[0], finding).format(v="none"), finding)
         return cited(_fill(_named(rng.choice(_OUTWEIGHED), finding), finding, case, rng), finding)
     template = rng.choice(_templates(finding))
     return cited(_fill(template, finding, case, rng), finding, region=suspicious(finding))
@@ -137,22 +139,32 @@ def _inconclusive(case: Case, rng: Random) -> list[str]:
         claims.append(state(rng.choice(doubts), case, rng))
     elif against:
         weak = against[-1]
-        claims.append(cited(_fill(_named(rng.choice(_OPEN), weak), weak, case, rng), weak))
+        template = _OPEN[0] if weak.value is None else rng.choice(_OPEN)
+        claims.append(cited(_fill(_named(template, weak), weak, case, rng), weak))
     return claims
 
 
 def _templates(finding: Finding) -> tuple[str, ...]:
     words = phrases(finding.kind)
-    bad = suspicious(finding)
     if finding.kind == "provenance.c2pa":
         return _c2pa(finding)
-    if bad:
-        return words.suspect or (_named("{name} reads {v}, which points to {fake}", finding),)
+    if suspicious(finding):
+        return _suspect(finding)
     if finding.value is None:
         return words.empty or (_named("{name} holds no value, which is unremarkable", finding),)
     if lowers_trust(finding):
         return words.odd
     return words.clean or (_named("{name} reads {v}, which is unremarkable", finding),)
+
+
+def _suspect(finding: Finding) -> tuple[str, ...]:
+    """Wordings for a suspicious finding; where it supports what its kind usually doesn't, only open ones."""
+    if finding.value is None:
+        return (_named("{name} holds no value, which points to {fake}", finding),)
+    words = phrases(finding.kind)
+    usual = finding.supports == words.supports or not words.supports
+    fitting = tuple(text for text in words.suspect if usual or "{fake}" in text)
+    return fitting or (_named("{name} reads {v}, which points to {fake}", finding),)
 
 
 def _c2pa(finding: Finding) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ class Phrases:
 
     name: str
     """How the test is called inside a sentence."""
+    supports: str = ""
+    """The fake label that a remarkable result usually supports; "" for either."""
     suspect: tuple[str, ...] = ()
     """It supports a fake label."""
     clean: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "metadata.generator": Phrases(
         name="the generator signature",
+        supports="synthetic",
         suspect=(
             "The metadata names the generator {v}",
             "A generator signature is written in the file: {v}",
@@ -115,6 +118,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "metadata.software": Phrases(
         name="the software tag",
+        supports="tampered",
         suspect=(
             "The software tag names {v}, a program that points to {fake}",
             "The metadata records the software {v}, which fits {fake}",
@@ -148,6 +152,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "metadata.camera": Phrases(
         name="the camera name",
+        supports="tampered",
         suspect=(
             "The camera model {v} does not fit the file and points to {fake}",
             "The camera tag reads {v}, a suspicious entry",
@@ -172,6 +177,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "metadata.thumbnail": Phrases(
         name="the embedded thumbnail",
+        supports="tampered",
         suspect=(
             "The embedded thumbnail differs {how} from the image ({v}), which points to {fake}",
             "Thumbnail and image disagree {how}: {v}",
@@ -208,6 +214,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "metadata.dates": Phrases(
         name="the date check",
+        supports="tampered",
         suspect=(
             "The recorded dates contradict each other: {v}",
             "The dates in the metadata read {v}, which is impossible for one shot",
@@ -237,6 +244,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "jpeg.quality": Phrases(
         name="the JPEG quality",
+        supports="tampered",
         suspect=(
             "The JPEG quality of {v} is unusual and points to {fake}",
             "Quantisation tables of quality {v} are suspicious here",
@@ -270,6 +278,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "jpeg.double": Phrases(
         name="the double-compression test",
+        supports="tampered",
         suspect=(
             "The JPEG was compressed twice, measured at {v}",
             "A double compression shows {how} in the JPEG coefficients ({v}), which points to {fake}",
@@ -285,7 +294,7 @@ PHRASES: dict[str, Phrases] = {
         empty=(
             "No double-compression test was possible",
             "There are no JPEG coefficients to test for double compression",
-            "Double compression could not be tested, and nothing suspicious was noted",
+            "The double-compression test was not possible, and nothing suspicious was noted",
             "No double compression can be measured in this file",
         ),
         rule=(
@@ -300,6 +309,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "jpeg.ghost": Phrases(
         name="the ghost map",
+        supports="tampered",
         suspect=(
             "The JPEG ghost map stands out {how}{place}, at {v}",
             "A compression ghost of {v} appears{place}, which points to {fake}",
@@ -335,6 +345,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "jpeg.grid": Phrases(
         name="the JPEG grid",
+        supports="tampered",
         suspect=(
             "The JPEG grid is shifted {how}{place} ({v})",
             "At {v}, the 8x8 grid is misaligned{place}, which points to {fake}",
@@ -364,6 +375,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "noise.inconsistency": Phrases(
         name="the noise map",
+        supports="tampered",
         suspect=(
             "The noise is inconsistent{place}, at {v}",
             "Noise strength differs {how}{place} ({v}), which points to {fake}",
@@ -394,6 +406,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "copymove.matches": Phrases(
         name="the copy-move test",
+        supports="tampered",
         suspect=(
             "{v} matching points show that a part{place} was duplicated",
             "The copy-move test finds {v} matches{place}, which points to {fake}",
@@ -419,6 +432,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "spectrum.peaks": Phrases(
         name="the spectral peak score",
+        supports="synthetic",
         suspect=(
             "Regular peaks stand out {how} in the spectrum ({v})",
             "The spectrum has abnormal peaks of {v}, which points to {fake}",
@@ -449,6 +463,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "spectrum.resampling": Phrases(
         name="the resampling test",
+        supports="tampered",
         suspect=(
             "Resampling stands out {how}{place} ({v})",
             "The resampling test gives {v}{place}, which points to {fake}",
@@ -473,6 +488,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "container.trailing_bytes": Phrases(
         name="the trailing-byte count",
+        supports="tampered",
         suspect=(
             "{v} trailing bytes are appended to the file, which points to {fake}",
             "The file has {v} suspicious trailing bytes",
@@ -494,6 +510,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "container.type_mismatch": Phrases(
         name="the file type",
+        supports="tampered",
         suspect=(
             "The file type contradicts the name: {v}",
             "A file type mismatch, {v}, points to {fake}",
@@ -527,6 +544,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "encoder.synthetic": Phrases(
         name="the whole-image score",
+        supports="synthetic",
         suspect=(
             "The trace encoder scores the whole image {v} for being generated",
             "Learned traces point {how} to {fake}: the whole-image score is {v}",
@@ -563,6 +581,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "encoder.tampered": Phrases(
         name="the local-change score",
+        supports="tampered",
         suspect=(
             "The trace encoder scores a local change{place} at {v}",
             "Learned traces point {how} to {fake}: the local-change score is {v}",
@@ -593,6 +612,7 @@ PHRASES: dict[str, Phrases] = {
     ),
     "encoder.mask": Phrases(
         name="the mask",
+        supports="tampered",
         suspect=(
             "The encoder's mask covers {v}% of the image as altered{place}",
             "{v}% of the image is marked{place}, which points to {fake}",

@@ -81,17 +81,16 @@ def quotes_value(text: str, cited: list[Finding]) -> str:
     """Which cited findings have their value written in the sentence: "E3 = 0.42, E5 = 12", or ""."""
     bare = _SIZE.sub(" ", _CORNER.sub(" ", _BOX.sub(" ", _QUOTE.sub(" ", text))))
     numbers = list(_NUMBER.finditer(bare))
-    said = [
-        finding
-        for finding in cited
-        if (isinstance(finding.value, str) and _says(text, finding.value))
-        or (not isinstance(finding.value, str) and any(_known(match, [finding], None) for match in numbers))
-    ]
+    said = [finding for finding in cited if _says(text, finding, numbers)]
     return ", ".join(f"{finding.id} = {written(finding.value)}" for finding in said)
 
 
-def _says(text: str, value: str) -> bool:
-    value = quotable(value).lower()
+def _says(text: str, finding: Finding, numbers: list[re.Match[str]]) -> bool:
+    if finding.value is None:
+        return re.search(r"\breads none\b", text.lower()) is not None
+    if not isinstance(finding.value, str):
+        return any(_known(match, [finding], None) for match in numbers)
+    value = quotable(finding.value).lower()
     quotes = [quote.strip().lower() for quote in _QUOTE.findall(text)]
     return value in quotes or re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text.lower()) is not None
 

@@ -105,10 +105,12 @@ _MISSING = re.compile(
     r"|absent|missing"
 )
 _DENIES_CLEAN = re.compile(
-    r"(?:\b(?:not|never|hardly|cannot|\w+n't)(?: [\w-]+){0,2}"
+    r"(?:\b(?:not|never|hardly|cannot|no longer|\w+n't)(?: [\w-]+){0,2}"
     r"|\b(?:no|without|lacks?|lacking|nothing|neither|nor)(?: an?| any| the)?) $"
 )
-_DENIED_NOUN = re.compile(rf"\b(?:no|none of the|without|lacks?|lacking)(?: [\w-]+){{0,3}}? (?:{_NOUNS})\b")
+_DENIED_NOUN = re.compile(
+    rf"\b(?:no|none of the|without|lacks?|lacking)(?: [\w-]+){{0,3}}? (?:figure|{_NOUNS})\b"
+)
 _CLAUSE = re.compile(r"[,;:()]| - |—|–|\b(?:but|while|whereas|although|though|and|yet|because|since)\b")
 _SAYS_SYNTHETIC = r"synthetic|generated|ai|synthesi[sz]ed"
 _SAYS_TAMPERED = (
