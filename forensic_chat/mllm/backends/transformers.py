@@ -28,6 +28,15 @@ class _Read:
     cache: Any
 
 
+@dataclass(frozen=True, eq=False)
+class _Prompt:
+    """What the model is to read: token ids, the images' hashes, and their pixels (n, 3, 224, 224), if any."""
+
+    ids: list[int]
+    images: list[str]
+    pixels: Any
+
+
 class TransformersBackend:
     """See `backends.base.Backend`. One answer at a time profits from the cache; calls from several threads
     are safe.
@@ -63,14 +72,11 @@ class TransformersBackend:
         """As `Backend.verdict_probabilities`; what was read is kept for the answer that follows."""
         import torch
 
-        inputs, ids, images = self._encode(conversation, "")
-        cache, inputs = self._resume(inputs, ids, images)
-        new = inputs["input_ids"][:, cache.get_seq_length() :]
+        prompt = self._encode(conversation, "")
+        cache = self._read_all_but_last(prompt, _Stop(None, None))
         with torch.inference_mode():
-            output = self._model(
-                **inputs | {"input_ids": new}, past_key_values=cache, use_cache=True, logits_to_keep=1
-            )
-        self._remember(_Read(ids, images, cache))
+            output = self._model(**self._step(prompt, len(prompt.ids)), past_key_values=cache, use_cache=True)
+        self._remember(_Read(prompt.ids, prompt.images, cache))
         chances = torch.softmax(output.logits[0, -1, self._first].float(), dim=-1).tolist()
         return dict(zip(CLASSES, chances, strict=True))
 
@@ -142,50 +148,78 @@ class TransformersBackend:
         import torch
         from transformers import StoppingCriteriaList
 
-        inputs, ids, images = self._encode(conversation, prefix)
-        cache, inputs = self._resume(inputs, ids, images)
+        prompt = self._encode(conversation, prefix)
+        cache = self._read_all_but_last(prompt, stop)
+        if stop.now():
+            return
+        ids = torch.tensor([prompt.ids], device=self._model.device)
         with torch.inference_mode():
             written = self._model.generate(
-                **inputs,
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
                 past_key_values=cache,
                 do_sample=False,
                 max_new_tokens=max_new_tokens,
                 streamer=streamer,
                 stopping_criteria=StoppingCriteriaList([stop]),
             )
-        self._remember(_Read(written[0].tolist()[: cache.get_seq_length()], images, cache))
+        self._remember(_Read(written[0].tolist()[: cache.get_seq_length()], prompt.images, cache))
 
-    def _encode(self, conversation: Conversation, prefix: str) -> tuple[dict[str, Any], list[int], list[str]]:
+    def _encode(self, conversation: Conversation, prefix: str) -> "_Prompt":
         text = self._processor.apply_chat_template(
             messages(conversation.turns), add_generation_prompt=True, tokenize=False
         )
         images = [np.asarray(image) for image in conversation.images]
         inputs = self._processor(text=text + prefix, images=images or None, return_tensors="pt")
-        inputs = dict(inputs.to(self._model.device))
-        if "pixel_values" in inputs:
-            inputs["pixel_values"] = inputs["pixel_values"].to(self._model.dtype)
         hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
-        return inputs, inputs["input_ids"][0].tolist(), hashes
+        return _Prompt(inputs["input_ids"][0].tolist(), hashes, inputs.get("pixel_values"))
 
-    def _resume(
-        self, inputs: dict[str, Any], ids: list[int], images: list[str]
-    ) -> tuple[Any, dict[str, Any]]:
-        """The cache of what this conversation shares with the one read before, and the inputs still to be
-        read."""
+    def _read_all_but_last(self, prompt: "_Prompt", stop: "_Stop") -> Any:
+        """Keys and values of all tokens but the last, as far as possible from what was read before.
+
+        Reads image by image and looks at `stop` in between: reading a prompt takes seconds on a CPU. If it is
+        stopped, the cache ends early and is kept for the next time.
+        """
+        import torch
+
+        cache, seen = self._resume(prompt)
+        ends = image_ends(prompt.ids, len(prompt.images), self._model.config.image_token_id)[seen:]
+        for end in [*ends, len(prompt.ids) - 1]:
+            if stop.now() or end <= cache.get_seq_length():
+                continue
+            inputs = self._step(prompt, end, cache.get_seq_length())
+            if end in ends:
+                views = prompt.pixels[seen : seen + 1]
+                inputs["pixel_values"] = views.to(self._model.device, self._model.dtype)
+                seen += 1
+            with torch.inference_mode():
+                self._model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        self._remember(_Read(prompt.ids[: cache.get_seq_length()], prompt.images[:seen], cache))
+        return cache
+
+    def _step(self, prompt: "_Prompt", end: int, start: int | None = None) -> dict[str, Any]:
+        """Inputs for the tokens from `start` (default: the last one) to `end`."""
+        import torch
+
+        device = self._model.device
+        ids = prompt.ids[end - 1 if start is None else start : end]
+        return {
+            "input_ids": torch.tensor([ids], device=device),
+            "attention_mask": torch.ones((1, end), dtype=torch.long, device=device),
+        }
+
+    def _resume(self, prompt: "_Prompt") -> tuple[Any, int]:
+        """The cache of what this prompt shares with the one read before, and the number of images in it."""
         from transformers import DynamicCache
 
         with self._lock:
             read, self._read = self._read, None
-        kept, seen = shared(read, ids, images, self._model.config.image_token_id) if read else (0, 0)
-        if read is None or kept == 0:
-            return DynamicCache(config=self._model.config.get_text_config()), inputs
-        read.cache.crop(kept)
-        if "pixel_values" in inputs:
-            rest = inputs["pixel_values"][seen:]
-            inputs = {name: value for name, value in inputs.items() if name != "pixel_values"}
-            if len(rest):
-                inputs["pixel_values"] = rest
-        return read.cache, inputs
+        if read is not None:
+            kept, seen = shared(read, prompt.ids, prompt.images, self._model.config.image_token_id)
+            if kept > 0:
+                read.cache.crop(kept - read.cache.get_seq_length())
+                return read.cache, seen
+        return DynamicCache(config=self._model.config.get_text_config()), 0
 
     def _remember(self, read: _Read) -> None:
         with self._lock:
@@ -206,12 +240,15 @@ class _Stop:
         if self._end is not None and deadline is not None and time.monotonic() >= self._end:
             raise too_late(deadline)
 
+    def now(self) -> bool:
+        """Whether to stop."""
+        late = self._end is not None and time.monotonic() >= self._end
+        return late or self.closed.is_set() or (self._cancel is not None and self._cancel.is_set())
+
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         import torch
 
-        late = self._end is not None and time.monotonic() >= self._end
-        stop = late or self.closed.is_set() or (self._cancel is not None and self._cancel.is_set())
-        return torch.full((input_ids.shape[0],), stop, dtype=torch.bool, device=input_ids.device)
+        return torch.full((input_ids.shape[0],), self.now(), dtype=torch.bool, device=input_ids.device)
 
 
 def shared(read: _Read, ids: Sequence[int], images: Sequence[str], image_token: int) -> tuple[int, int]:
@@ -223,12 +260,16 @@ def shared(read: _Read, ids: Sequence[int], images: Sequence[str], image_token: 
     kept = next((k for k, (old, new) in enumerate(zip(read.ids, ids, strict=False)) if old != new), None)
     kept = min(len(read.ids), len(ids)) if kept is None else kept
     kept = min(kept, len(ids) - 1)
-    if not images:
-        return kept, 0
-    places = [k for k, token in enumerate(ids) if token == image_token]
-    each = len(places) // len(images)
-    for k, image in enumerate(images):
-        first, last = places[k * each], places[(k + 1) * each - 1]
-        if kept <= last or k >= len(read.images) or read.images[k] != image:
-            return min(kept, first), k
+    ends = image_ends(ids, len(images), image_token)
+    each = sum(token == image_token for token in ids) // max(1, len(images))
+    for k, (image, end) in enumerate(zip(images, ends, strict=True)):
+        if kept < end or k >= len(read.images) or read.images[k] != image:
+            return min(kept, end - each), k
     return kept, len(images)
+
+
+def image_ends(ids: Sequence[int], images: int, image_token: int) -> list[int]:
+    """For each image, the number of tokens up to its last one."""
+    places = [k for k, token in enumerate(ids) if token == image_token]
+    each = len(places) // max(1, images)
+    return [places[(k + 1) * each - 1] + 1 for k in range(images)]
