@@ -42,14 +42,12 @@ def assemble(folder: Path, trained: Path) -> tuple[Any, Any]:
     from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    processor = LlavaProcessor.from_pretrained(str(folder), local_files_only=True)
-    model = LlavaForConditionalGeneration.from_pretrained(
-        str(folder),
-        dtype=torch.bfloat16 if bfloat16_is_fast(device) else torch.float32,
-        local_files_only=True,
-    )
-    load_projector(model, trained / PROJECTOR)
-    model = PeftModel.from_pretrained(model, str(trained), local_files_only=True).merge_and_unload()
+    dtype = torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
+    with quiet():
+        processor = LlavaProcessor.from_pretrained(str(folder), local_files_only=True)
+        model = LlavaForConditionalGeneration.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
+        load_projector(model, trained / PROJECTOR)
+        model = PeftModel.from_pretrained(model, str(trained), local_files_only=True).merge_and_unload()
     return model.eval().to(device), processor
 
 
