@@ -14,7 +14,8 @@ FOLDER = "mllm"
 PROJECTOR = "projector.safetensors"
 """The state of `model.model.multi_modal_projector`: linear_1.weight, linear_1.bias, linear_2.weight,
 linear_2.bias."""
-ADAPTER = "adapter_config.json"
+ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+"""As PEFT saves a LoRA adapter."""
 
 
 def load(progress: "Progress | None" = None) -> tuple[Any, Any, dict[str, str]]:
@@ -24,7 +25,7 @@ def load(progress: "Progress | None" = None) -> tuple[Any, Any, dict[str, str]]:
     WeightsUnavailable or WeightsCorrupted for the base.
     """
     trained = shipped() / FOLDER
-    for name in (PROJECTOR, ADAPTER):
+    for name in (PROJECTOR, *ADAPTER):
         if not (trained / name).is_file():
             raise BackendUnavailable(
                 "this installation holds no trained language model; reinstall forensic-chat, or leave the "
