@@ -101,7 +101,7 @@ def follow_up(question: str) -> Turn:
 
 
 def transcript(first: Turn, exchanges: Sequence[Exchange]) -> list[Turn]:
-    """The turns of a training conversation: `first` is the `opening` that asks the first exchange's question."""
+    """The turns of a training conversation; `first` is the `opening`, which asks the first question."""
     turns = [first, Turn("assistant", exchanges[0].answer)]
     for exchange in exchanges[1:]:
         turns += [follow_up(exchange.question), Turn("assistant", exchange.answer)]
