@@ -90,7 +90,8 @@ def _answer(question: str, dialogue: "Dialogue", on: "Console") -> None:
         if reply.claims:
             on.print(render.claims(reply.claims, on))
         for warning in reply.warnings:
-            on.print(plain(warning), style="yellow")
+            if not any(claim.text in warning for claim in reply.claims):  # the claim's mark has said it
+                on.print(plain(warning), style="yellow")
     except Cancelled:
         on.print("\n(stopped)", style="dim")
     except (AnswerUnparsable, UsageError) as error:
