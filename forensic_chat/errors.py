@@ -16,7 +16,7 @@ user: it quotes no library's text and no path but the name the user gave.
 
 
 class ForensicChatError(Exception):
-    """Base of the tree. `code` is a stable word for machines; `exit_code` is what the command line returns."""
+    """Base of the tree; `code` is a stable word for machines, `exit_code` what the command line returns."""
 
     code = "error"
     exit_code = 1

@@ -1,24 +1,23 @@
-"""Everything that is decided without words: what was seen becomes findings, regions, a mask and a verdict."""
+"""Everything that is decided without words: what was seen becomes findings, regions, a mask and a
+verdict."""
 
 import base64
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from forensic_chat.data.laundering import Jpeg, Resize, launder
 from forensic_chat.encoder import masks
 from forensic_chat.encoder.calibration import Calibration
 from forensic_chat.encoder.perceive import Encoder, Perception
-from forensic_chat.errors import ForensicChatError
 from forensic_chat.evidence import collect
-from forensic_chat.evidence.observation import Evidence
+from forensic_chat.findings import encoder_evidence, numbered
 from forensic_chat.imaging.intake import ExaminedImage
 from forensic_chat.schema import (
-    Box,
     Finding,
     Label,
     Mask,
@@ -29,6 +28,8 @@ from forensic_chat.schema import (
 )
 
 Pixels = NDArray[np.uint8]
+
+REDELIVERY = (Resize(0.75), Jpeg(70))
 Check = Callable[[], None]
 """Called between stages; raises when the caller cancelled or the deadline passed."""
 
@@ -77,13 +78,7 @@ def judge(image: ExaminedImage, encoder: Encoder, calibration: Calibration, chec
 
 def redelivered(pixels: Pixels) -> Pixels:
     """The picture as a platform might pass it on: three quarters of the size, JPEG quality 70."""
-    height, width = pixels.shape[:2]
-    size = (max(8, round(width * 0.75)), max(8, round(height * 0.75)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    fine, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])
-    if not fine:
-        raise ForensicChatError("the image could not be re-compressed for the stability test; report this")
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(launder(pixels, None, REDELIVERY)[0])
 
 
 def decide(
@@ -101,15 +96,36 @@ def decide(
         reasons.append("the image is unlike those the encoder knows")
     if (again > 0.5) != (fake > 0.5) and abs(again - fake) > calibration.unstable_above:
         reasons.append(f"re-compressed and scaled down, its probability of a fake moves to {again:.2f}")
-    if label == "real" and any(f.kind.startswith(("metadata", "provenance")) and f.supports in ("synthetic", "tampered") and f.strength >= 0.5 for f in findings):
-        reasons.append("the file's own metadata says that it was generated or edited, the pixels don't show it")
+    if label == "real" and any(
+        f.kind.startswith(("metadata", "provenance"))
+        and f.supports in ("synthetic", "tampered")
+        and f.strength >= 0.5
+        for f in findings
+    ):
+        reasons.append(
+            "the file's own metadata says that it was generated or edited, the pixels don't show it"
+        )
     total = sum(p.values())
     probabilities = Probabilities(**{name: min(1.0, value / total) for name, value in p.items()})
     decided: Label = "inconclusive" if reasons else label
     confidence = "undecided" if reasons else confidence_words(p[label])
     return Verdict(
-        label=decided, probabilities=probabilities, fake_probability=fake, confidence=confidence, reasons=reasons
+        label=decided,
+        probabilities=probabilities,
+        fake_probability=fake,
+        confidence=confidence,
+        reasons=reasons,
     )
+
+
+def declares_fake(finding: Finding) -> bool:
+    """Whether the file itself says that it was generated or edited.
+
+    Unsigned metadata is easily forged: it can make
+    a verdict inconclusive, never turn it.
+    """
+    told = finding.kind.startswith(("metadata.", "provenance."))
+    return told and finding.supports in ("synthetic", "tampered") and finding.strength >= 0.5
 
 
 def confidence_words(probability: float) -> str:
@@ -128,89 +144,8 @@ def contradictions(verdict: Verdict, findings: Sequence[Finding]) -> list[str]:
     ]
 
 
-def encoder_evidence(
-    perception: Perception, again: float, found: Sequence[masks.MaskRegion], calibration: Calibration
-) -> list[Evidence]:
-    """The encoder's own findings, in the form of every other evidence."""
-    p, rates = perception.probabilities, calibration.false_alarm_rates
-    synthetic, tampered = round(p["synthetic"], 2), round(p["tampered"], 2)
-    familiarity = round(perception.familiarity, 2)
-    moved = round(abs(again - perception.fake_probability), 2)
-    marked = round(100 * sum(region.area for region in found), 1)
-    fake = perception.fake_probability > 0.5
-    is_synthetic, is_tampered = fake and synthetic >= tampered, fake and tampered > synthetic
-
-    def scored(kind: str, sentence: str, value: float, supports: Supports, strength: float, box: Box | None = None) -> Evidence:
-        return Evidence(kind, sentence, value, supports, strength, rates.get(kind, 0.0), box)
-
-    evidence = [
-        scored(
-            "encoder.synthetic",
-            f"The learned encoder's score for a wholly generated image is {synthetic} of 1.",
-            synthetic, "synthetic" if is_synthetic else "neutral", synthetic,
-        ),
-        scored(
-            "encoder.tampered",
-            f"The learned encoder's score for a locally changed photo is {tampered} of 1.",
-            tampered, "tampered" if is_tampered else "neutral", tampered,
-        ),
-    ]  # fmt: skip
-    if found:
-        sentence = f"The encoder's mask marks {marked} % of the image as changed."
-        support: Supports = "tampered" if is_tampered else "neutral"
-        evidence.append(scored("encoder.mask", sentence, marked, support, found[0].score, found[0].box))
-    else:
-        evidence.append(scored("encoder.mask", "The encoder's mask marks no part of the image as changed.", 0.0, "neutral", 0.0))
-    evidence.append(
-        scored(
-            "encoder.familiarity",
-            f"The image is as familiar to the encoder as {familiarity} (1 = most like the images it knows, 0 = unlike any).",
-            familiarity, "neutral", 0.0,
-        )  # fmt: skip
-    )
-    evidence.append(
-        scored(
-            "encoder.stability",
-            f"Re-compressed and scaled down, the image's fake probability moves by {moved}.",
-            moved, "neutral", 0.0,
-        )  # fmt: skip
-    )
-    return evidence
-
-
-def numbered(
-    evidence: Sequence[Evidence], regions: list[Region], image: ExaminedImage
-) -> tuple[list[Finding], list[Region]]:
-    """Give ids; a box that supports something becomes a region, or is the region that it mostly covers."""
-    regions, findings = list(regions), []
-    for k, item in enumerate(evidence, 1):
-        region = None
-        if item.box is not None and item.supports != "neutral":
-            region = next((r.id for r in regions if overlap(r.box, item.box) > 0.5), None)
-            if region is None:
-                region = f"R{len(regions) + 1}"
-                x0, y0, x1, y1 = item.box
-                area = (x1 - x0) * (y1 - y0) / (image.width * image.height)
-                regions.append(Region(id=region, box=item.box, area=min(1.0, area), score=item.strength))
-        fields: dict[str, Any] = {name: value for name, value in vars(item).items() if name != "box"}
-        findings.append(Finding(id=f"E{k}", region=region, **fields))
-    return findings, regions
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
-
-
 def render_mask(perception: Perception, image: ExaminedImage, calibration: Calibration) -> Mask:
-    binary = masks.full_size(
-        perception.lowlevel.mask, image.width, image.height, calibration.mask_threshold
-    )
+    binary = masks.full_size(perception.lowlevel.mask, image.width, image.height, calibration.mask_threshold)
     _, data = cv2.imencode(".png", binary)
     return Mask(
         png=base64.b64encode(data.tobytes()).decode(),

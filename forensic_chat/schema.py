@@ -1,8 +1,9 @@
 """The JSON contract of one examination, as pydantic models.
 
-Stable within a `SCHEMA_VERSION`: fields may be added, never renamed, removed or given another meaning. Boxes are
-`[x0, y0, x1, y1]` in pixels of the EXIF-oriented image, x1 and y1 exclusive. `docs/contract.md` explains every
-field to its reader; `docs/examination.schema.json` is `json_schema()` and a test holds the two together.
+Stable within a `SCHEMA_VERSION`: fields may be added, never renamed, removed or given another meaning.
+Boxes are `[x0, y0, x1, y1]` in pixels of the EXIF-oriented image, x1 and y1 exclusive. `docs/contract.md`
+explains every field to its reader; `docs/examination.schema.json` is `json_schema()` and a test holds the
+two together.
 """
 
 from typing import Annotated, Any, Literal
@@ -27,10 +28,12 @@ class Model(BaseModel):
 class ImageInfo(Model):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     """SHA-256 of the original file's bytes."""
+
     width: Annotated[int, Field(gt=0)]
     height: Annotated[int, Field(gt=0)]
     format: str
     """As found in the bytes: JPEG, PNG, WEBP, TIFF, BMP, GIF, AVIF, HEIF."""
+
     name: str
     """The file's name as given, without folders; "image" for bytes."""
 
@@ -47,9 +50,10 @@ class Verdict(Model):
     label: Label
     probabilities: Probabilities
     fake_probability: Unit
-    """synthetic + tampered; 0.5 is the operating point."""
+    """Synthetic + tampered; 0.5 is the operating point."""
     confidence: str
     """The probability of the label in words: "very likely", "likely", "leaning", "undecided"."""
+
     reasons: list[str] = []
     """Why the verdict is inconclusive; empty for the other labels."""
 
@@ -59,6 +63,7 @@ class Region(Model):
     box: Box
     area: Unit
     """The share of the image's pixels that the region covers."""
+
     score: Unit
     """Mean mask score inside the region, or the strength of the finding that drew it."""
 
@@ -66,6 +71,7 @@ class Region(Model):
 class Mask(Model):
     png: str | None
     """A file's path, or the PNG itself in base64; one channel, 0 or 255, size of the image."""
+
     reliability: Unit
     """How far the mask can be trusted, 0 to 1: the mean of the reliability map over the image."""
 
@@ -74,12 +80,14 @@ class Finding(Model):
     id: Annotated[str, Field(pattern=r"^E[1-9]\d*$")]
     kind: str
     """What was looked at, as `family.test`: "jpeg.ghost", "encoder.synthetic"."""
+
     summary: str
     value: float | int | str | bool | None
     supports: Supports
     strength: Unit
     false_alarm_rate: Unit
     """On real photos: how often a finding of this kind supports "fake" (95 % upper bound)."""
+
     region: Annotated[str, Field(pattern=r"^R[1-9]\d*$")] | None = None
 
 
@@ -88,7 +96,11 @@ class Claim(Model):
     findings: list[str]
     region: str | None = None
     verified: bool | None
-    """True: every check passed. False: one failed. None: nothing in it can be checked by code."""
+    """True: every check passed.
+
+    False: one failed. None: nothing in it can be checked by code.
+    """
+
     check: str
     """How it was verified, or what failed."""
 
@@ -110,6 +122,7 @@ class Examination(Model):
     """Names to versions and hashes of everything that took part."""
     timings: dict[str, float]
     """Seconds a stage took, and `total`."""
+
     warnings: list[str]
 
 

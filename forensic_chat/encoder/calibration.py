@@ -1,4 +1,5 @@
-"""The operating points of the encoder, frozen once by `train.calibrate_encoder` and shipped beside its weights."""
+"""The operating points of the encoder, frozen once by `train.calibrate_encoder` and shipped beside its
+weights."""
 
 import json
 from dataclasses import dataclass
@@ -11,16 +12,20 @@ class Calibration:
 
     undecided: tuple[float, float]
     """A fake probability between these is "inconclusive"."""
+
     unfamiliar_below: float
     """A familiarity below this is "inconclusive"."""
+
     unstable_above: float
     """Re-delivery that crosses 0.5 and moves the fake probability by more than this is "inconclusive"."""
     mask_threshold: float
     """A cell above this counts as changed."""
     mask_gate: float
     """The mask and its regions are shown when the tampered probability is at least this."""
+
     false_alarm_rates: dict[str, float]
-    """Finding kind -> 95 % upper bound of how often it supports "fake" on real photos of sources left out."""
+    """Finding kind -> 95 % upper bound of how often it supports "fake" on real photos of sources left
+    out."""
 
     @classmethod
     def load(cls, path: Path) -> "Calibration":

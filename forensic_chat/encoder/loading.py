@@ -29,5 +29,3 @@ def load(directory: Path, tower_graph: Path, threads: int | None = None) -> tupl
             f"the encoder's weights can't be read ({type(error).__name__}); install the package again"
         ) from error
     return Encoder(config, branch.eval().fused(), Tower(tower_graph, threads), head), calibration
-
-

@@ -1,8 +1,8 @@
 """The low-level branch: EfficientNet-Lite0 up to stride 16 on native pixels and fixed high-pass residuals.
 
-It sees what resizing would destroy. Backbone: Tan & Le 2019 (EfficientNet), the "Lite" form without squeeze and
-excitation; residual filters after Fridrich & Kodovsky 2012 (SRM); the reliability map after Guillaro et al. 2023
-(TruFor): where the mask can be trusted, learned from where it was right.
+It sees what resizing would destroy. Backbone: Tan & Le 2019 (EfficientNet), the "Lite" form without squeeze
+and excitation; residual filters after Fridrich & Kodovsky 2012 (SRM); the reliability map after Guillaro et
+al. 2023 (TruFor): where the mask can be trusted, learned from where it was right.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from forensic_chat.encoder.config import TRACES, EncoderConfig
 
@@ -24,8 +24,10 @@ class LowLevelOutput:
 
     verdict: Tensor
     """(B, 3) logits: real, synthetic, tampered."""
+
     traces: Tensor
     """(B, len(TRACES)) logits."""
+
     mask: Tensor
     """(B, h, w) logits: this place was changed."""
     reliability: Tensor
@@ -35,7 +37,8 @@ class LowLevelOutput:
 
 
 def residual_filters() -> Tensor:
-    """(3, 1, 5, 5) float32: the 5x5 and 3x3 square SRM filters and a second-order line filter, unit gain at the centre."""
+    """(3, 1, 5, 5) float32: the 5x5 and 3x3 square SRM filters and a second-order line filter, unit gain at
+    the centre."""
     square5 = torch.tensor(
         [[-1, 2, -2, 2, -1], [2, -6, 8, -6, 2], [-2, 8, -12, 8, -2], [2, -6, 8, -6, 2], [-1, 2, -2, 2, -1]]
     )
@@ -88,14 +91,16 @@ class LowLevelBranch(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         width = config.mask_width
         self.mask_neck = nn.Sequential(conv_bn(24 + 40 + 112, width, 1), nn.ReLU6())
-        self.mask_mix = nn.Sequential(conv_bn(width, width, 5, groups=width), conv_bn(width, width, 1), nn.ReLU6())
+        self.mask_mix = nn.Sequential(
+            conv_bn(width, width, 5, groups=width), conv_bn(width, width, 1), nn.ReLU6()
+        )
         self.mask_head = nn.Conv2d(width, 2, 1)
         self.dropout = nn.Dropout(0.2)
         self.verdict_head = nn.Linear(112 * 2 + 40, 3)
         self.trace_head = nn.Linear(112 * 2 + 40, len(TRACES))
 
     def forward(self, tiles: Tensor) -> LowLevelOutput:
-        residual = F.conv2d(tiles, self.filters, padding=2, groups=3).clamp(-6, 6) / 3  # type: ignore[arg-type]
+        residual = F.conv2d(tiles, self.filters, padding=2, groups=3).clamp(-6, 6) / 3
         x = F.relu6(self.stem(tiles / 127.5 - 1) + self.residual_stem(residual))
         stages: dict[int, Tensor] = {}
         for index, block in enumerate(self.blocks):
@@ -115,7 +120,8 @@ class LowLevelBranch(nn.Module):
         )
 
     def load_backbone(self, pretrained: dict[str, Tensor]) -> None:
-        """Take stem and blocks from an EfficientNet-Lite0 state dict (ImageNet); raises KeyError if one is missing."""
+        """Take stem and blocks from an EfficientNet-Lite0 state dict (ImageNet); raises KeyError if one is
+        missing."""
         own = self.state_dict()
         for name in own:
             if name.startswith(("stem.", "blocks.")) and not name.endswith("num_batches_tracked"):
@@ -125,7 +131,11 @@ class LowLevelBranch(nn.Module):
     def fused(self) -> "LowLevelBranch":
         """Fold every batch norm into its convolution, in place, for inference."""
         for module in self.modules():
-            if isinstance(module, nn.Sequential) and len(module) >= 2 and isinstance(module[1], nn.BatchNorm2d):
+            if (
+                isinstance(module, nn.Sequential)
+                and len(module) >= 2
+                and isinstance(module[1], nn.BatchNorm2d)
+            ):
                 module[0] = torch.nn.utils.fusion.fuse_conv_bn_eval(module[0], module[1])
                 module[1] = nn.Identity()
         return self

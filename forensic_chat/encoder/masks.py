@@ -14,7 +14,8 @@ SMALLEST_AREA = 0.002
 
 @dataclass(frozen=True)
 class MaskRegion:
-    """One connected component: its box in pixels, its share of the image 0..1, its mean mask probability."""
+    """One connected component: its box in pixels, its share of the image 0..1, its mean mask
+    probability."""
 
     box: Box
     area: float
@@ -22,7 +23,8 @@ class MaskRegion:
 
 
 def full_size(mask: NDArray[np.float32], width: int, height: int, threshold: float) -> NDArray[np.uint8]:
-    """Cells (h, w) of probabilities, 8 px each -> (height, width) uint8 of 0 or 255, bilinear between cell centres."""
+    """Cells (h, w) of probabilities, 8 px each -> (height, width) uint8 of 0 or 255, bilinear between cell
+    centres."""
     levels = np.rint(mask * 255).astype(np.uint8)
     cells = cv2.resize(levels, (mask.shape[1] * 8, mask.shape[0] * 8), interpolation=cv2.INTER_LINEAR)
     _, binary = cv2.threshold(cells[:height, :width], round(threshold * 255), 255, cv2.THRESH_BINARY)

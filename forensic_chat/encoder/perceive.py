@@ -20,6 +20,22 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
+class Tile:
+    """The low-level branch's answer to one native tile of h x w cells."""
+
+    box: Box
+    """Pixels; starts on a multiple of the cell size."""
+
+    verdict: Floats
+    """(3,) logits."""
+
+    traces: Floats
+    """(len(TRACES),) probabilities."""
+    maps: Floats
+    """(2, h, w) probabilities: changed; the mask is right."""
+
+
+@dataclass(frozen=True, eq=False)
 class LowLevelMap:
     """The low-level branch over a whole image of H x W px."""
 
@@ -27,12 +43,14 @@ class LowLevelMap:
     """(ceil(H / 8), ceil(W / 8)) probability that a cell was changed."""
     reliability: Floats
     """Likewise: that the mask is right there."""
+
     verdicts: Floats
     """(T, 3) logits of the tiles."""
+
     traces: Floats
     """(len(TRACES),) highest probability over the tiles."""
-    boxes: list[Box]
-    """(T) the tiles, pixels."""
+
+    tiles: list[Tile]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +59,16 @@ class Perception:
 
     logits: Floats
     """(3,) calibrated logits of real, synthetic, tampered."""
+
     lowlevel: LowLevelMap
     views: list[View]
     """The overview and the native crops that the tower read, most suspicious first."""
     traces: dict[str, float]
     """Trace type -> probability 0..1."""
-    embedding: Floats
-    """(D,) the tower's features of the overview."""
+
+    features: Floats
+    """(V, D) the tower's features of the views, the overview's first."""
+
     familiarity: float
     """0..1: how many known images lie farther from the middle of the training images; near 0 = unfamiliar."""
     timings: dict[str, float]
@@ -62,13 +83,21 @@ class Perception:
 
 
 class Encoder:
-    """Both branches and the verdict head, ready to look. Thread-safe for inference."""
+    """Both branches and the verdict head, ready to look.
 
-    def __init__(self, config: EncoderConfig, lowlevel: LowLevelBranch, tower: Tower, head: VerdictHead) -> None:
+    Thread-safe for inference.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, lowlevel: LowLevelBranch, tower: Tower, head: VerdictHead
+    ) -> None:
         self.config, self.lowlevel, self.tower, self.head = config, lowlevel, tower, head
 
     def perceive(self, pixels: Pixels) -> Perception:
-        """(H, W, 3) uint8 RGB -> Perception. Memory beyond the image is a few tiles, whatever its size."""
+        """(H, W, 3) uint8 RGB -> Perception.
+
+        Memory beyond the image is a few tiles, whatever its size.
+        """
         start = time.perf_counter()
         low = self.read_lowlevel(pixels)
         read = time.perf_counter()
@@ -77,9 +106,7 @@ class Encoder:
         logits = self.head.fuse(self.summary(features, low))
         timings = {"encoder.lowlevel": read - start, "encoder.tower": time.perf_counter() - read}
         traces = dict(zip(TRACES, map(float, low.traces), strict=True))
-        return Perception(
-            logits, low, views, traces, features[0], self.head.familiarity(features[0]), timings
-        )
+        return Perception(logits, low, views, traces, features, self.head.familiarity(features[0]), timings)
 
     def views(self, pixels: Pixels, low: LowLevelMap) -> list[View]:
         """The overview and up to `max_crops` native crops, those with the highest mean mask score first."""
@@ -107,34 +134,50 @@ class Encoder:
         return np.concatenate([whole, crops, summarise_lowlevel(low.verdicts, low.mask, low.reliability)])
 
     def read_lowlevel(self, pixels: Pixels) -> LowLevelMap:
-        """The low-level branch over overlapping native tiles; overlaps are averaged with weights that fade to the rim."""
+        """The low-level branch over overlapping native tiles of the image."""
         height, width = pixels.shape[:2]
-        stride = self.config.mask_stride
-        rows, columns = -(-height // stride), -(-width // stride)
-        sums = np.zeros((3, rows, columns), np.float32)
-        verdicts, traces = [], []
         boxes = native_boxes(width, height, self.config.tile_size, self.config.tile_overlap)
-        for box in boxes:
-            x0, y0 = box[0] // stride, box[1] // stride
-            x1, y1 = min(columns, -(-box[2] // stride)), min(rows, -(-box[3] // stride))
-            output = self._tile(pixels[y0 * stride : y1 * stride, x0 * stride : x1 * stride])
-            maps = output[2][:, : y1 - y0, : x1 - x0]
-            fade = np.minimum.outer(rim(y1 - y0), rim(x1 - x0))
-            sums[:2, y0:y1, x0:x1] += maps * fade
-            sums[2, y0:y1, x0:x1] += fade
-            verdicts.append(output[0])
-            traces.append(output[1])
-        mask, reliability = sums[:2] / sums[2]
-        return LowLevelMap(mask, reliability, np.stack(verdicts), np.stack(traces).max(0), boxes)
+        stride = self.config.mask_stride
+        aligned = [(x0 - x0 % stride, y0 - y0 % stride, x1, y1) for x0, y0, x1, y1 in boxes]
+        return gather([self._tile(pixels, box) for box in aligned], width, height, stride)
+
+    def reread_lowlevel(self, pixels: Pixels, low: LowLevelMap, changed: Box) -> LowLevelMap:
+        """`low` of an image whose pixels changed inside one box: only the tiles that touch it are read
+        again."""
+        tiles = [self._tile(pixels, t.box) if touches(t.box, changed) else t for t in low.tiles]
+        return gather(tiles, pixels.shape[1], pixels.shape[0], self.config.mask_stride)
 
     @torch.inference_mode()
-    def _tile(self, tile: Pixels) -> tuple[Floats, Floats, Floats]:
-        height, width = tile.shape[:2]
-        padded = cv2.copyMakeBorder(tile, 0, -height % 16, 0, -width % 16, cv2.BORDER_REFLECT)
+    def _tile(self, pixels: Pixels, box: Box) -> Tile:
+        x0, y0, x1, y1 = box
+        tile = pixels[y0:y1, x0:x1]
+        padded = cv2.copyMakeBorder(tile, 0, (y0 - y1) % 16, 0, (x0 - x1) % 16, cv2.BORDER_REFLECT)
         planes = torch.from_numpy(padded).permute(2, 0, 1)[None].float()
         output = self.lowlevel(planes.contiguous(memory_format=torch.channels_last))
-        maps = torch.stack([output.mask[0], output.reliability[0]]).sigmoid()
-        return output.verdict[0].numpy(), output.traces[0].sigmoid().numpy(), maps.numpy()
+        maps = torch.stack([output.mask[0], output.reliability[0]]).sigmoid().numpy()
+        stride = self.config.mask_stride
+        cells = maps[:, : -(-(y1 - y0) // stride), : -(-(x1 - x0) // stride)]
+        return Tile(box, output.verdict[0].numpy(), output.traces[0].sigmoid().numpy(), cells)
+
+
+def gather(tiles: list[Tile], width: int, height: int, stride: int) -> LowLevelMap:
+    """Lay tiles over the image; where they overlap, average with weights that fade towards a tile's rim."""
+    rows, columns = -(-height // stride), -(-width // stride)
+    sums = np.zeros((3, rows, columns), np.float32)
+    for tile in tiles:
+        x, y = tile.box[0] // stride, tile.box[1] // stride
+        h, w = tile.maps.shape[1:]
+        fade = np.minimum.outer(rim(h), rim(w))
+        sums[:2, y : y + h, x : x + w] += tile.maps * fade
+        sums[2, y : y + h, x : x + w] += fade
+    mask, reliability = sums[:2] / sums[2]
+    verdicts = np.stack([tile.verdict for tile in tiles])
+    traces = np.stack([tile.traces for tile in tiles]).max(0)
+    return LowLevelMap(mask, reliability, verdicts, traces, tiles)
+
+
+def touches(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def rim(cells: int) -> Floats:

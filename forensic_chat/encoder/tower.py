@@ -1,8 +1,8 @@
 """The CLIP tower: ViT-B/16 with its middle blocks tapped, int8 on CPU through ONNX Runtime.
 
-Middle blocks carry over to unseen generators better than the last (Ojha et al. 2023 froze CLIP; Cozzolino et al. 2024
-and our own source-held-out probes chose the depth). The graph is the pinned base weights' own int8 graph, cut after
-the last tapped block: on AVX-512 it ran 2.6 times as fast as float32.
+Middle blocks carry over to unseen generators better than the last (Ojha et al. 2023 froze CLIP; Cozzolino
+et al. 2024 and our own source-held-out probes chose the depth). The graph is the pinned base weights' own
+int8 graph, cut after the last tapped block: on AVX-512 it ran 2.6 times as fast as float32.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 
 
 class Tower:
-    """Reads 224 px views one at a time: dynamic quantisation scales by the batch, and a view must not depend on its neighbours."""
+    """Reads 224 px views one at a time: dynamic quantisation scales by the batch, and a view must not
+    depend on its neighbours."""
 
     def __init__(self, graph: Path, threads: int | None = None) -> None:
         import onnxruntime
@@ -24,12 +25,11 @@ class Tower:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(graph), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
     def read(self, views: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """V views (224, 224, 3) uint8 RGB -> (V, 2, blocks, 768) float32: CLS token and mean patch token of each tapped block."""
+        """V views (224, 224, 3) uint8 RGB -> (V, 2, blocks, 768) float32: CLS token and mean patch token of
+        each tapped block."""
         return np.stack([self._read(view) for view in views])
 
     def _read(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """From what both branches saw to calibrated probabilities: linear heads, fusion, familiarity.
 
-All of it is linear on frozen or summarised features, small enough to be fitted again in seconds and light enough not
-to trade what carries over for what is here (Ojha et al. 2023). `train.fit_verdict` fits it on predictions for
-sources the branches were not trained on.
+All of it is linear on frozen or summarised features, small enough to be fitted again in seconds and light
+enough not to trade what carries over for what is here (Ojha et al. 2023). `train.fit_verdict` fits it on
+predictions for sources the branches were not trained on.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,8 @@ def log_softmax(logits: Floats) -> Floats:
 
 
 def summarise_lowlevel(verdicts: Floats, mask: Floats, reliability: Floats) -> Floats:
-    """Tile verdict logits (T, 3), mask and reliability probabilities (h, w) -> the last 9 entries of SUMMARY."""
+    """Tile verdict logits (T, 3), mask and reliability probabilities (h, w) -> the last 9 entries of
+    SUMMARY."""
     tiles = log_softmax(verdicts)
     ordered = np.sort(mask, axis=None)
     top = ordered[-max(1, ordered.size // 100) :]
@@ -46,7 +47,12 @@ def summarise_lowlevel(verdicts: Floats, mask: Floats, reliability: Floats) -> F
         [
             tiles.mean(0),
             tiles[:, 1:].max(0),
-            [logit(float(peak)), logit(float(top.mean())), logit(float((mask > 0.5).mean())), reliability.mean()],
+            [
+                logit(float(peak)),
+                logit(float(top.mean())),
+                logit(float((mask > 0.5).mean())),
+                reliability.mean(),
+            ],
         ]
     ).astype(np.float32)
 
@@ -57,18 +63,23 @@ class VerdictHead:
 
     tower_mean: Floats
     """(2, D): of overview and crop features."""
+
     tower_scale: Floats
     tower_weight: Floats
     """(2, 3, D): the overview's and the crops' linear heads."""
+
     tower_bias: Floats
     fusion_mean: Floats
     """(len(SUMMARY),)"""
+
     fusion_scale: Floats
     fusion_weight: Floats
     """(3, len(SUMMARY)), temperature included."""
+
     fusion_bias: Floats
     density_basis: Floats
     """(K, D): principal axes of standardised overview features, whitened."""
+
     density_quantiles: Floats
     """(101,) of the squared distance on images of sources left out."""
 
@@ -80,12 +91,14 @@ class VerdictHead:
         return logits[0], logits[1:].mean(0)
 
     def fuse(self, summary: Floats) -> Floats:
-        """(..., len(SUMMARY)) -> calibrated logits (..., 3) of real, synthetic, tampered; class-balanced."""
+        """(..., len(SUMMARY)) -> calibrated logits (..., 3) of real, synthetic, tampered; class-
+        balanced."""
         standard = np.clip((summary - self.fusion_mean) / self.fusion_scale, -4, 4)
         return np.asarray(standard @ self.fusion_weight.T + self.fusion_bias, np.float32)
 
     def familiarity(self, overview: Floats) -> float:
-        """Overview features (D,) -> 0..1: the share of known images that lie farther from their centre than this one."""
+        """Overview features (D,) -> 0..1: the share of known images that lie farther from their centre than
+        this one."""
         standard = (overview - self.tower_mean[0]) / self.tower_scale[0]
         distance = float(np.square(self.density_basis @ standard).sum())
         return float(1 - np.searchsorted(self.density_quantiles, distance) / len(self.density_quantiles))

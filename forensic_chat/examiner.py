@@ -1,0 +1,185 @@
+"""The one use-case layer: an image becomes an Examination; an Examination can be asked about.
+
+examiner = Examiner.load()
+examination = examiner.examine("photo.jpg")
+dialogue = examiner.open("photo.jpg")
+for piece in dialogue.ask("Where was it changed?"):
+    print(piece, end="")
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from forensic_chat.errors import Cancelled, DeadlineExceeded
+from forensic_chat.imaging.intake import Source, take_in
+from forensic_chat.schema import Examination, Rationale
+from forensic_chat.settings import settings
+from forensic_chat.weights import base, fingerprint, shipped
+
+if TYPE_CHECKING:
+    from forensic_chat.dialogue import Dialogue
+    from forensic_chat.encoder.calibration import Calibration
+    from forensic_chat.encoder.perceive import Encoder
+    from forensic_chat.judgement import Judgement
+    from forensic_chat.mllm.backends.base import Backend
+    from forensic_chat.weights.progress import Progress
+
+
+class Examiner:
+    """Examines images.
+
+    Models load when they are first needed and stay; one instance serves many threads in turn.
+    """
+
+    def __init__(self, *, backend: "Backend | None" = None, progress: "Progress | None" = None) -> None:
+        self._given, self._progress = backend, progress
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, *, backend: "Backend | None" = None, progress: "Progress | None" = None) -> "Examiner":
+        """An examiner with the encoder in memory; base weights are fetched now if they are not cached.
+
+        backend: who writes rationales; default: as the settings say. Raises WeightsUnavailable,
+        WeightsCorrupted.
+        """
+        examiner = cls(backend=backend, progress=progress)
+        examiner.encoder  # noqa: B018  (loads it)
+        return examiner
+
+    @cached_property
+    def _seeing(self) -> "tuple[Encoder, Calibration]":
+        from forensic_chat.encoder.loading import load
+
+        graph = base("clip-tower-int8", progress=self._progress) / "tower.onnx"
+        return load(shipped() / "encoder", graph, settings().threads)
+
+    @property
+    def encoder(self) -> "Encoder":
+        return self._seeing[0]
+
+    @cached_property
+    def backend(self) -> "Backend":
+        """The language model; loaded at the first rationale or question."""
+        if self._given is not None:
+            return self._given
+        if settings().backend == "scripted":
+            from forensic_chat.mllm.backends.scripted import ScriptedBackend
+
+            return ScriptedBackend()
+        from forensic_chat.mllm.backends.transformers import TransformersBackend
+
+        return TransformersBackend.load(progress=self._progress)
+
+    @cached_property
+    def models(self) -> dict[str, str]:
+        """What decides verdicts, by version and hash: the part of `Examination.models` that needs no
+        language model."""
+        return {
+            "forensic-chat": version("forensic-chat"),
+            "encoder": fingerprint(shipped() / "encoder"),
+            "tower": fingerprint(base("clip-tower-int8", progress=self._progress)),
+        }
+
+    def examine(
+        self,
+        source: Source,
+        *,
+        rationale: bool = True,
+        name: str | None = None,
+        cancel: threading.Event | None = None,
+        deadline: float | None = None,
+    ) -> Examination:
+        """Examine one image: a path, a file's bytes or a PIL image.
+
+        rationale: False leaves the language model out; everything else of the result is the same.
+        deadline: seconds from now. Raises InputRejected, BackendUnavailable, Cancelled, DeadlineExceeded.
+        """
+        check = checker(cancel, deadline)
+        with self._lock:
+            judgement, timings = self._judge(source, name, check)
+            told = None
+            if rationale:
+                told, extra = self._tell(judgement, cancel, check)
+                timings |= extra
+            return self._examination(judgement, told, timings)
+
+    def open(
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        cancel: threading.Event | None = None,
+        deadline: float | None = None,
+    ) -> "Dialogue":
+        """Examine once, with a rationale, and return the conversation about it."""
+        from forensic_chat.dialogue import Dialogue
+
+        check = checker(cancel, deadline)
+        with self._lock:
+            judgement, timings = self._judge(source, name, check)
+            told, extra = self._tell(judgement, cancel, check)
+            examination = self._examination(judgement, told, timings | extra)
+        return Dialogue(self.backend, examination, told.conversation, self._lock)
+
+    def _judge(
+        self, source: Source, name: str | None, check: Callable[[], None]
+    ) -> "tuple[Judgement, dict[str, float]]":
+        from forensic_chat.judgement import judge
+
+        start = time.perf_counter()
+        image = take_in(source, name=name)
+        timings = {"intake": time.perf_counter() - start}
+        check()
+        encoder, calibration = self._seeing
+        judgement = judge(image, encoder, calibration, check)
+        return judgement, timings | judgement.timings
+
+    def _tell(self, judgement: "Judgement", cancel: threading.Event | None, check: Callable[[], None]) -> Any:
+        from forensic_chat.telling import tell
+
+        start = time.perf_counter()
+        backend = self.backend
+        loaded = time.perf_counter()
+        told = tell(judgement, backend, self.encoder, cancel, check)
+        timings = {"language.load": loaded - start} | told.timings
+        return told, timings
+
+    def _examination(self, judgement: "Judgement", told: Any, timings: dict[str, float]) -> Examination:
+        models, rationale, warnings = dict(self.models), None, list(judgement.warnings)
+        if told is not None:
+            models |= self.backend.models
+            rationale = Rationale(text=told.text, claims=told.claims)
+            warnings += told.warnings
+        timings = {stage: round(seconds, 4) for stage, seconds in timings.items()}
+        return Examination(
+            image=judgement.image.info(),
+            verdict=judgement.verdict,
+            regions=judgement.regions,
+            mask=judgement.mask,
+            findings=judgement.findings,
+            rationale=rationale,
+            models=models,
+            timings=timings | {"total": round(sum(timings.values()), 4)},
+            warnings=warnings,
+        )
+
+
+def checker(cancel: threading.Event | None, deadline: float | None) -> Callable[[], None]:
+    """A function for between two stages: raises Cancelled once `cancel` is set, DeadlineExceeded after
+    `deadline` seconds."""
+    end = None if deadline is None else time.monotonic() + deadline
+
+    def check() -> None:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("the examination was cancelled; nothing was kept")
+        if end is not None and time.monotonic() > end:
+            raise DeadlineExceeded(
+                f"the examination took longer than its {deadline:g} s; allow more, or leave the rationale out"
+            )
+
+    check.remaining = lambda: None if end is None else max(0.0, end - time.monotonic())  # type: ignore[attr-defined]
+    return check
