@@ -26,7 +26,8 @@ LONGEST_RATIO = 4.0
 FEWEST_GREYS = 24
 LARGEST_PIXELS = 60_000_000
 NEAR_PHASH, NEAR_DHASH = 7, 10
-GENERATION_KEYS = ("parameters", "prompt", "workflow", "invokeai_metadata", "sd-metadata", "Dream")
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
+GENERATION_KEYS = ("parameters", "prompt", "invokeai_metadata", "sd-metadata", "Dream")
 
 
 class RefusedError(Exception):
@@ -89,6 +90,8 @@ def decode(data: bytes, require: Require = "") -> tuple[Image.Image, str]:
     """EXIF-oriented RGB image and its container format; raises RefusedError with the reason."""
     try:
         image = Image.open(io.BytesIO(data))
+        if image.format not in FORMATS:
+            raise RefusedError("other format")
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise RefusedError("animated")
         if image.width * image.height > LARGEST_PIXELS:
