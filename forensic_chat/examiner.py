@@ -61,6 +61,11 @@ class Examiner:
     def encoder(self) -> "Encoder":
         return self._seeing[0]
 
+    @property
+    def calibration(self) -> "Calibration":
+        """The operating points shipped with the encoder."""
+        return self._seeing[1]
+
     @cached_property
     def backend(self) -> "Backend":
         """The language model; loaded at the first rationale or question."""

@@ -22,12 +22,17 @@ class MaskRegion:
     score: float
 
 
-def full_size(mask: NDArray[np.float32], width: int, height: int, threshold: float) -> NDArray[np.uint8]:
-    """Cells (h, w) of probabilities, 8 px each -> (height, width) uint8 of 0 or 255, bilinear between cell
+def soft(mask: NDArray[np.float32], width: int, height: int) -> NDArray[np.uint8]:
+    """Cells (h, w) of probabilities, 8 px each -> (height, width) uint8, 255 = certain, bilinear between cell
     centres."""
     levels = np.rint(mask * 255).astype(np.uint8)
     cells = cv2.resize(levels, (mask.shape[1] * 8, mask.shape[0] * 8), interpolation=cv2.INTER_LINEAR)
-    _, binary = cv2.threshold(cells[:height, :width], round(threshold * 255), 255, cv2.THRESH_BINARY)
+    return np.asarray(cells[:height, :width], np.uint8)
+
+
+def full_size(mask: NDArray[np.float32], width: int, height: int, threshold: float) -> NDArray[np.uint8]:
+    """Cells as for `soft` -> (height, width) uint8 of 0 or 255."""
+    _, binary = cv2.threshold(soft(mask, width, height), round(threshold * 255), 255, cv2.THRESH_BINARY)
     return np.ascontiguousarray(binary)
 
 

@@ -3,6 +3,8 @@
 Everything else is called from there.
 """
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
@@ -39,3 +41,65 @@ def bootstrap_interval(
     means = rng.choice(v, (draws, len(v))).mean(1)
     tail = (1 - confidence) / 2
     return float(np.quantile(means, tail)), float(np.quantile(means, 1 - tail))
+
+
+def balanced_nll(probability: ArrayLike, positive: ArrayLike) -> float:
+    """Mean negative log-likelihood in nats; both classes weigh the same, probabilities are held to 1e-6 ..
+    1 - 1e-6.
+
+    Raises ValueError unless both classes occur.
+    """
+    p, y = np.asarray(probability, np.float64), np.asarray(positive, bool)
+    if y.all() or not y.any():
+        raise ValueError("a class-balanced likelihood needs both classes")
+    loss = -np.log(np.clip(np.where(y, p, 1 - p), 1e-6, 1))
+    return float((loss[y].mean() + loss[~y].mean()) / 2)
+
+
+def hit_rate_at(false_alarms: ArrayLike, hits: ArrayLike, limit: float = 0.05) -> float:
+    """Highest hit rate of a ROC curve at a false-alarm rate of at most `limit`; (K,) each, from (0, 0) on."""
+    x, y = np.asarray(false_alarms, np.float64), np.asarray(hits, np.float64)
+    return float(y[x <= limit].max())
+
+
+def equal_error_rate(false_alarms: ArrayLike, hits: ArrayLike) -> float:
+    """Where a ROC curve, (K,) each, linear between its points, has as many false alarms as misses."""
+    x, y = np.asarray(false_alarms, np.float64), np.asarray(hits, np.float64)
+    gap = x - (1 - y)
+    after = int(np.argmax(gap >= 0))
+    if after == 0:
+        return float(x[0])
+    share = gap[after - 1] / (gap[after - 1] - gap[after])
+    return float(x[after - 1] + share * (x[after] - x[after - 1]))
+
+
+def group_intervals(
+    statistics: Callable[[NDArray[np.intp]], Mapping[str, float]],
+    groups: Sequence[str],
+    draws: int = 500,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Percentile intervals of statistics under resampling of whole groups (cluster bootstrap).
+
+    statistics: of the images at (N,) indices, repetitions included; ValueError where a draw does not allow
+    them (a class is missing): that draw is left out. groups: of each image. Returns {} when fewer than half
+    of the draws are left, or all images are of one group.
+    """
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < 2:
+        return {}
+    members = [np.flatnonzero(member == k) for k in range(len(names))]
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(draws):
+        picks = rng.integers(len(members), size=len(members))
+        try:
+            drawn.append(statistics(np.concatenate([members[k] for k in picks])))
+        except ValueError:
+            continue
+    if 2 * len(drawn) < draws:
+        return {}
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low_high = {name: np.quantile([draw[name] for draw in drawn], tails) for name in drawn[0]}
+    return {name: (float(low), float(high)) for name, (low, high) in low_high.items()}

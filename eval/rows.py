@@ -1,0 +1,185 @@
+"""What the product said of each (image, chain), kept in an append-only JSONL file so that a run can go on.
+
+A row holds while the image, its mask, the models and the code that decides are the same; else the pair is
+examined again and the later row holds.
+"""
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import forensic_chat
+from eval.delivery import Chain, deliver
+from eval.examples import Example
+from eval.maps import measure
+from forensic_chat.errors import InputRejected, UsageError
+from forensic_chat.judgement import Judgement
+
+Look = Callable[[bytes, str], Judgement]
+"""A file's bytes and name -> what the product makes of it; raises InputRejected."""
+
+DECIDES = (
+    "examiner.py",
+    "judgement.py",
+    "findings.py",
+    "imaging",
+    "evidence",
+    "encoder",
+    "data/laundering.py",
+)
+"""The parts of the package, and of this folder, on which a row depends."""
+_MEASURES = ("rows.py", "maps.py", "delivery.py")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image through one chain."""
+
+    id: str
+    chain: str
+    content: str
+    """SHA-256 of the image's file and its mask's."""
+    maker: str
+    """SHA-256 of models and code."""
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    bytes: int = 0
+    verdict: str = ""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    fake: float = 0.0
+    findings: list[list[str | float]] = field(default_factory=list)
+    """kind, what it supports, strength, stated false-alarm rate."""
+    masks: dict[str, dict[str, float]] = field(default_factory=dict)
+    """See maps.measure; for real and tampered images."""
+    seconds: float = 0.0
+    error: str | None = None
+    """Why the image was not examined; then nothing else is stated."""
+
+    @property
+    def accused(self) -> bool:
+        """Labelled as a fake."""
+        return self.verdict in ("synthetic", "tampered")
+
+    @property
+    def answered(self) -> bool:
+        return self.verdict != "inconclusive"
+
+
+def complete(
+    examples: Sequence[Example],
+    chains: Iterable[tuple[str, Chain]],
+    path: Path,
+    look: Look,
+    threshold: float,
+    maker: str,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Row]:
+    """A row for every example and chain, in that order; those that `path` lacks are made and appended.
+
+    threshold: of the mask, frozen with the weights. Raises UsageError for unusable files.
+    """
+    earlier, length = read(path)
+    wanted = [(example, *chain) for chain in chains for example in examples]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = []
+    with path.open("ab") as rows:
+        rows.truncate(length)
+        for done, (example, name, steps) in enumerate(wanted, 1):
+            content = _content(example)
+            row = earlier.get((example.id, name))
+            if row is None or (row.content, row.maker) != (content, maker):
+                row = examine(example, name, steps, look, threshold, content, maker)
+                rows.write(json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n")
+                rows.flush()
+                os.fsync(rows.fileno())
+                on_step(done, len(wanted))
+            found.append(row)
+    return found
+
+
+def read(path: Path) -> tuple[dict[tuple[str, str], Row], int]:
+    """The last row of each pair, and how many bytes complete rows take: a torn last line is not counted.
+
+    Raises UsageError for a file with other content.
+    """
+    found: dict[tuple[str, str], Row] = {}
+    length = 0
+    if not path.exists():
+        return found, length
+    with path.open("rb") as lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                row = Row(**json.loads(line))
+            except (ValueError, TypeError):
+                raise UsageError(
+                    f"{path} has lines that are no rows of an evaluation; choose another --out"
+                ) from None
+            found[row.id, row.chain] = row
+            length += len(line)
+    return found, length
+
+
+def examine(
+    example: Example, chain: str, steps: Chain, look: Look, threshold: float, content: str, maker: str
+) -> Row:
+    """One new row."""
+    try:
+        data, name, truth = deliver(example, steps)
+        judgement = look(data, name)
+    except InputRejected as error:
+        return Row(example.id, chain, content, maker, error=str(error))
+    image, verdict = judgement.image, judgement.verdict
+    masks = {} if example.label == "synthetic" else measure(judgement, threshold, truth)
+    return Row(
+        example.id, chain, content, maker, image.format, image.width, image.height, len(data),
+        verdict.label, verdict.probabilities.model_dump(), verdict.fake_probability,
+        [[f.kind, f.supports, f.strength, f.false_alarm_rate] for f in judgement.findings],
+        masks, round(sum(judgement.timings.values()), 4),
+    )  # fmt: skip
+
+
+def _content(example: Example) -> str:
+    try:
+        parts = [path.read_bytes() for path in (example.path, example.mask) if path is not None]
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename} can't be read: {error.strerror}; the data must be complete"
+        ) from None
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def made_by(models: dict[str, str]) -> str:
+    """One hash of the models, the evidence's calibration and the code that decides; comments and docstrings
+    don't count."""
+    package, here = Path(forensic_chat.__file__).parent, Path(__file__).parent
+    roots = [*(package / part for part in DECIDES), *(here / part for part in _MEASURES)]
+    files = [path for root in roots for path in ([root] if root.is_file() else sorted(root.rglob("*.py")))]
+    digest = hashlib.sha256(json.dumps(models, sort_keys=True).encode())
+    digest.update((package / "evidence" / "calibration.json").read_bytes())
+    for path in files:
+        digest.update(_meaning(path.read_text("utf-8")).encode())
+    return digest.hexdigest()
+
+
+def _meaning(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        for name, value in ast.iter_fields(node):
+            if name == "body" and isinstance(value, list):
+                node.body = [s for s in value if not _is_text(s)]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_text(statement: ast.AST) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
