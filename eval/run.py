@@ -22,9 +22,10 @@ from eval.examples import Example, read, sample
 from eval.rows import Look, Row, complete, made_by
 from forensic_chat.data.laundering import PLATFORMS
 from forensic_chat.errors import ForensicChatError, UsageError
-from forensic_chat.examiner import Examiner, checker
+from forensic_chat.examiner import Examiner
 from forensic_chat.imaging.intake import take_in
 from forensic_chat.judgement import judge
+from forensic_chat.stopping import Stopping
 
 SUITES: dict[str, ModuleType] = {
     "detection": detection,
@@ -107,7 +108,7 @@ def measured(suite: str, pairs: list[tuple[Example, Row]], options: argparse.Nam
 def looker(examiner: Examiner) -> Look:
     """What `Examiner.examine(rationale=False)` does, with the perception kept."""
     return lambda data, name: judge(
-        take_in(data, name=name), examiner.encoder, examiner.calibration, checker(None, None)
+        take_in(data, name=name), examiner.encoder, examiner.calibration, Stopping()
     )
 
 

@@ -9,15 +9,14 @@ for piece in dialogue.ask("Where was it changed?"):
 
 import threading
 import time
-from collections.abc import Callable
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from forensic_chat.errors import Cancelled, DeadlineExceeded
 from forensic_chat.imaging.intake import Source, take_in
 from forensic_chat.schema import Examination, Rationale
 from forensic_chat.settings import settings
+from forensic_chat.stopping import Stopping
 from forensic_chat.weights import base, fingerprint, shipped
 
 if TYPE_CHECKING:
@@ -26,13 +25,15 @@ if TYPE_CHECKING:
     from forensic_chat.encoder.perceive import Encoder
     from forensic_chat.judgement import Judgement
     from forensic_chat.mllm.backends.base import Backend
+    from forensic_chat.telling import Told
     from forensic_chat.weights.progress import Progress
 
 
 class Examiner:
     """Examines images.
 
-    Models load when they are first needed and stay; one instance serves many threads in turn.
+    Models load when they are first needed and stay. One instance serves many threads, one after another: an
+    examination waits until those before it, and answers that are being written, are done.
     """
 
     def __init__(self, *, backend: "Backend | None" = None, progress: "Progress | None" = None) -> None:
@@ -100,15 +101,16 @@ class Examiner:
     ) -> Examination:
         """Examine one image: a path, a file's bytes or a PIL image.
 
-        rationale: False leaves the language model out; everything else of the result is the same.
-        deadline: seconds from now. Raises InputRejected, BackendUnavailable, Cancelled, DeadlineExceeded.
+        rationale: False leaves the language model out; verdict, regions, mask and findings are the same.
+        deadline: seconds from now, those spent waiting for other threads included; it is looked at between
+        stages. Raises InputRejected, BackendUnavailable, Cancelled, DeadlineExceeded.
         """
-        check = checker(cancel, deadline)
-        with self._lock:
+        check = Stopping(cancel, deadline)
+        with check.holding(self._lock):
             judgement, timings = self._judge(source, name, check)
             told = None
             if rationale:
-                told, extra = self._tell(judgement, cancel, check)
+                told, extra = self._tell(judgement, check)
                 timings |= extra
             return self._examination(judgement, told, timings)
 
@@ -120,40 +122,44 @@ class Examiner:
         cancel: threading.Event | None = None,
         deadline: float | None = None,
     ) -> "Dialogue":
-        """Examine once, with a rationale, and return the conversation about it."""
+        """Examine once, with a rationale, and return the conversation about it; arguments and errors as for
+        `examine`."""
         from forensic_chat.dialogue import Dialogue
 
-        check = checker(cancel, deadline)
-        with self._lock:
+        check = Stopping(cancel, deadline)
+        with check.holding(self._lock):
             judgement, timings = self._judge(source, name, check)
-            told, extra = self._tell(judgement, cancel, check)
+            told, extra = self._tell(judgement, check)
             examination = self._examination(judgement, told, timings | extra)
-        return Dialogue(self.backend, examination, told.conversation, self._lock)
+            return Dialogue(self.backend, examination, told.conversation, told.masking, self._lock)
 
     def _judge(
-        self, source: Source, name: str | None, check: Callable[[], None]
+        self, source: Source, name: str | None, check: Stopping
     ) -> "tuple[Judgement, dict[str, float]]":
         from forensic_chat.judgement import judge
 
         start = time.perf_counter()
         image = take_in(source, name=name)
-        timings = {"intake": time.perf_counter() - start}
+        taken = time.perf_counter()
         check()
         encoder, calibration = self._seeing
+        timings = {"intake": taken - start, "encoder.load": time.perf_counter() - taken}
         judgement = judge(image, encoder, calibration, check)
         return judgement, timings | judgement.timings
 
-    def _tell(self, judgement: "Judgement", cancel: threading.Event | None, check: Callable[[], None]) -> Any:
+    def _tell(self, judgement: "Judgement", check: Stopping) -> "tuple[Told, dict[str, float]]":
         from forensic_chat.telling import tell
 
         start = time.perf_counter()
         backend = self.backend
         loaded = time.perf_counter()
-        told = tell(judgement, backend, self.encoder, cancel, check)
+        told = tell(judgement, backend, self.encoder, check)
         timings = {"language.load": loaded - start} | told.timings
         return told, timings
 
-    def _examination(self, judgement: "Judgement", told: Any, timings: dict[str, float]) -> Examination:
+    def _examination(
+        self, judgement: "Judgement", told: "Told | None", timings: dict[str, float]
+    ) -> Examination:
         models, rationale, warnings = dict(self.models), None, list(judgement.warnings)
         if told is not None:
             models |= self.backend.models
@@ -171,20 +177,3 @@ class Examiner:
             timings=timings | {"total": round(sum(timings.values()), 4)},
             warnings=warnings,
         )
-
-
-def checker(cancel: threading.Event | None, deadline: float | None) -> Callable[[], None]:
-    """A function for between two stages: raises Cancelled once `cancel` is set, DeadlineExceeded after
-    `deadline` seconds."""
-    end = None if deadline is None else time.monotonic() + deadline
-
-    def check() -> None:
-        if cancel is not None and cancel.is_set():
-            raise Cancelled("the examination was cancelled; nothing was kept")
-        if end is not None and time.monotonic() > end:
-            raise DeadlineExceeded(
-                f"the examination took longer than its {deadline:g} s; allow more, or leave the rationale out"
-            )
-
-    check.remaining = lambda: None if end is None else max(0.0, end - time.monotonic())  # type: ignore[attr-defined]
-    return check

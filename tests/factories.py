@@ -1,14 +1,21 @@
 """Tiny models and examinations, built offline."""
 
+from collections.abc import Sequence
 from random import Random
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from forensic_chat.data.dialogues import Case, random_examination
 from forensic_chat.mllm.backends.base import Conversation
 from forensic_chat.mllm.prompts import opening
+from forensic_chat.schema import Box, Finding, Supports
+
+if TYPE_CHECKING:
+    from forensic_chat.encoder.calibration import Calibration
+    from forensic_chat.encoder.perceive import Encoder, LowLevelMap, Perception
+    from forensic_chat.encoder.verdict import VerdictHead
 
 
 def tiny_llava(seed: int = 0) -> tuple[Any, Any]:
@@ -104,3 +111,151 @@ def conversation(case: Case, images: int = 3, seed: int = 0) -> Conversation:
 
 def case(seed: int) -> Case:
     return random_examination(Random(seed))
+
+
+def calibration(**changes: Any) -> "Calibration":
+    """Plain operating points."""
+    from forensic_chat.encoder.calibration import Calibration
+
+    points: dict[str, Any] = {
+        "undecided": (0.4, 0.6),
+        "unfamiliar_below": 0.01,
+        "unstable_above": 0.2,
+        "mask_threshold": 0.5,
+        "mask_gate": 0.3,
+        "false_alarm_rates": {"encoder.synthetic": 0.03, "encoder.tampered": 0.04, "encoder.mask": 0.04},
+    }
+    return Calibration(**points | changes)
+
+
+def finding(kind: str, supports: Supports = "neutral", strength: float = 0.0, k: int = 1) -> Finding:
+    return Finding(
+        id=f"E{k}",
+        kind=kind,
+        summary=f"The test {kind} reads 1.",
+        value=1,
+        supports=supports,
+        strength=strength,
+        false_alarm_rate=0.0,
+    )
+
+
+def lowlevel_map(mask: np.ndarray, tiles: int = 1) -> "LowLevelMap":
+    """What the low-level branch might have said, given its mask's cells."""
+    from forensic_chat.encoder.config import TRACES
+    from forensic_chat.encoder.perceive import LowLevelMap
+
+    mask = mask.astype(np.float32)
+    verdicts, traces = np.zeros((tiles, 3), np.float32), np.full(len(TRACES), 0.1, np.float32)
+    return LowLevelMap(mask, np.full_like(mask, 0.7), verdicts, traces, [])
+
+
+def perception(
+    real: float = 0.9,
+    synthetic: float = 0.05,
+    tampered: float = 0.05,
+    *,
+    familiarity: float = 0.5,
+    mask: np.ndarray | None = None,
+) -> "Perception":
+    """What an encoder might have seen in an image of 96 x 64 px, or of 8 times the mask's size."""
+    from forensic_chat.encoder.perceive import Perception
+
+    low = lowlevel_map(np.zeros((8, 12)) if mask is None else mask)
+    logits = np.log(np.array([real, synthetic, tampered], np.float32))
+    return Perception(logits, low, [], {}, np.zeros((2, 6), np.float32), familiarity, {})
+
+
+class ColourTower:
+    """Reads a view's mean and spread of each colour: what `Tower.read` returns, of 1 block and width 3."""
+
+    def read(self, views: Sequence[np.ndarray]) -> np.ndarray:
+        planes = np.stack(views).astype(np.float32) / 255
+        return np.stack([planes.mean((1, 2)), planes.std((1, 2))], axis=1)[:, :, None]
+
+
+def verdict_head(width: int = 6, seed: int = 0) -> "VerdictHead":
+    """Random parameters for features of that width."""
+    from forensic_chat.encoder.verdict import SUMMARY, VerdictHead
+
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float32)
+
+    summary = len(SUMMARY)
+    return VerdictHead(
+        tower_mean=normal(2, width),
+        tower_scale=np.abs(normal(2, width)) + 0.5,
+        tower_weight=normal(2, 3, width),
+        tower_bias=normal(2, 3),
+        fusion_mean=normal(summary),
+        fusion_scale=np.abs(normal(summary)) + 0.5,
+        fusion_weight=normal(3, summary),
+        fusion_bias=normal(3),
+        density_basis=normal(4, width),
+        density_quantiles=np.sort(np.abs(normal(101))) * 20,
+    )
+
+
+def tiny_encoder(seed: int = 0, **config: Any) -> "Encoder":
+    """A low-level branch with random weights over small tiles, a tower that reads colours, a random head."""
+    import torch
+
+    from forensic_chat.encoder.config import EncoderConfig
+    from forensic_chat.encoder.lowlevel import LowLevelBranch
+    from forensic_chat.encoder.perceive import Encoder
+
+    shape = EncoderConfig(**{"tile_size": 128, "tile_overlap": 32, "mask_width": 8} | config)
+    torch.manual_seed(seed)
+    branch = LowLevelBranch(shape)
+    torch.nn.init.ones_(branch.residual_stem[1].weight)
+    return Encoder(shape, branch.eval().fused(), ColourTower(), verdict_head(seed=seed))  # type: ignore[arg-type]
+
+
+class SpotEncoder:
+    """Stands for `Encoder`: calls an image tampered when one spot is much grainier than a photo.
+
+    spot: the box, as shares of width and height.
+    """
+
+    def __init__(self, spot: tuple[float, float, float, float] = (0.25, 0.25, 0.5, 0.5)) -> None:
+        from forensic_chat.encoder.config import EncoderConfig
+
+        self.spot, self.config = spot, EncoderConfig()
+        self.head = SimpleNamespace(fuse=lambda summary: summary)
+
+    def box(self, width: int, height: int) -> Box:
+        x0, y0, x1, y1 = self.spot
+        return round(x0 * width), round(y0 * height), round(x1 * width), round(y1 * height)
+
+    def perceive(self, pixels: np.ndarray) -> "Perception":
+        from forensic_chat.encoder.perceive import Perception
+        from forensic_chat.imaging.views import crop, overview
+
+        low = self.read_lowlevel(pixels)
+        views = [overview(pixels), crop(pixels, self.box(pixels.shape[1], pixels.shape[0]), "crop A")]
+        features = self.features(views)
+        return Perception(
+            self.summary(features, low), low, views, {}, features, 0.5, {"encoder.lowlevel": 0.01}
+        )
+
+    def read_lowlevel(self, pixels: np.ndarray) -> "LowLevelMap":
+        height, width = pixels.shape[:2]
+        x0, y0, x1, y1 = self.box(width, height)
+        grain = np.diff(pixels[y0:y1, x0:x1].astype(np.float32), axis=1)
+        suspicion = float(np.clip((grain.std() - 15) / 5, -4, 4)) if grain.size else -4.0
+        mask = np.full((-(-height // 8), -(-width // 8)), 0.02, np.float32)
+        mask[y0 // 8 : -(-y1 // 8), x0 // 8 : -(-x1 // 8)] = 1 / (1 + np.exp(-suspicion))
+        low = lowlevel_map(mask)
+        low.verdicts[0] = (0, -4, suspicion)
+        return low
+
+    def reread_lowlevel(self, pixels: np.ndarray, low: "LowLevelMap", changed: Box) -> "LowLevelMap":
+        return self.read_lowlevel(pixels)
+
+    def features(self, views: Sequence[Any]) -> np.ndarray:
+        return np.zeros((len(views), 4), np.float32)
+
+    def summary(self, features: np.ndarray, low: "LowLevelMap") -> np.ndarray:
+        return low.verdicts[0]

@@ -14,5 +14,15 @@ def photo(seed: int = 0, width: int = 96, height: int = 64) -> Image.Image:
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
+def grainy(box: tuple[int, int, int, int], seed: int = 0, width: int = 96, height: int = 64) -> Image.Image:
+    """`photo`, with a box of much stronger noise in it."""
+    pixels = np.array(photo(seed, width, height))
+    x0, y0, x1, y1 = box
+    part = pixels[y0:y1, x0:x1]
+    noise = np.random.default_rng(seed + 1).normal(0, 60, part.shape)
+    pixels[y0:y1, x0:x1] = (part + noise).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
 if __name__ == "__main__":
     photo(0, 640, 480).save(sys.argv[1], quality=92)

@@ -17,10 +17,11 @@ from safetensors.numpy import save_file
 from forensic_chat.data.forge import ForgeFailed, forge
 from forensic_chat.data.laundering import chain, launder
 from forensic_chat.data.manifest import read as read_manifest
-from forensic_chat.examiner import Examiner, checker
+from forensic_chat.examiner import Examiner
 from forensic_chat.imaging.intake import take_in
 from forensic_chat.imaging.views import trace_map
 from forensic_chat.judgement import Judgement, judge
+from forensic_chat.stopping import Stopping
 from train.tiles import KEPT_SIDE, Kept, read
 
 
@@ -73,7 +74,7 @@ def main() -> None:
     items = [i for i in read_manifest(args.corpus / "manifest.jsonl") if i.split == "train"]
     rng = np.random.default_rng(args.seed)
     kept = [read(item, args.corpus, rng) for item in items]
-    encoder, calibration = Examiner.load()._seeing
+    examiner = Examiner.load()
     for k in range(args.count):
         target = args.out / f"{k:05d}"
         if target.with_suffix(".json").exists():
@@ -83,7 +84,7 @@ def main() -> None:
         except ForgeFailed:
             continue
         image = take_in(to_file(pixels), name="image.jpg")
-        keep(judge(image, encoder, calibration, checker(None, None)), label, truth, target)
+        keep(judge(image, examiner.encoder, examiner.calibration, Stopping()), label, truth, target)
         if k % 50 == 0:
             print(f"{k} of {args.count}", flush=True)
 

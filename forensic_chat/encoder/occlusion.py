@@ -5,6 +5,8 @@ of the same shape does. Occlusion as attribution after Zeiler & Fergus 2014; the
 boxes keeps the fill's own traces from counting for or against the region.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,20 +19,26 @@ RANDOM_BOXES = 20
 
 
 def percentile(
-    encoder: Encoder, pixels: NDArray[np.uint8], perception: Perception, box: Box, label: Label
+    encoder: Encoder,
+    pixels: NDArray[np.uint8],
+    perception: Perception,
+    box: Box,
+    label: Label,
+    check: Callable[[], None] = lambda: None,
 ) -> float:
-    """0..100: the share of random boxes whose filling lowers the logit of `label` less than filling `box` does.
+    """0..100: the share of random boxes whose filling lowers the logit of `label` less than filling `box`
+    does.
 
-    label: a fake label. Deterministic: the boxes depend on `box` and the image's size alone.
+    label: a fake label. check: called before each of the 21 looks, which take seconds together on a large
+    image; what it raises ends the test. Deterministic: the boxes depend on `box` and the image's size alone.
     """
     height, width = pixels.shape[:2]
     seen = logit(perception.logits, label)
-    drop = seen - logit(occluded(encoder, pixels, perception, box), label)
-    random = [
-        seen - logit(occluded(encoder, pixels, perception, other), label)
-        for other in random_boxes(box, width, height)
-    ]
-    return 100 * float(np.mean([drop > other for other in random]))
+    drops = []
+    for other in [box, *random_boxes(box, width, height)]:
+        check()
+        drops.append(seen - logit(occluded(encoder, pixels, perception, other), label))
+    return 100 * float(np.mean([drops[0] > other for other in drops[1:]]))
 
 
 def logit(logits: NDArray[np.float32], label: Label) -> float:
@@ -51,13 +59,15 @@ def occluded(
     features = perception.features.copy()
     views = perception.views
     again = [0] + [k for k, view in enumerate(views[1:], 1) if touches(view.box, box)]
-    fresh = [overview(filled) if k == 0 else crop(filled, views[k].box, views[k].name) for k in again]
+    size = encoder.config.view_size
+    fresh = [overview(filled, size), *(crop(filled, views[k].box, views[k].name, size) for k in again[1:])]
     features[again] = encoder.features(fresh)
     return encoder.head.fuse(encoder.summary(features, low))
 
 
 def random_boxes(box: Box, width: int, height: int) -> list[Box]:
-    """Boxes of the same shape anywhere in the image; the fewer share pixels with `box`, the better."""
+    """Boxes of the same shape anywhere in the image, not over more than a quarter of `box` where there is
+    room."""
     w, h = box[2] - box[0], box[3] - box[1]
     rng = np.random.default_rng([*box, width, height])
     candidates = []
