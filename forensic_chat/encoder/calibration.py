@@ -1,4 +1,4 @@
-"""The operating points of the encoder, frozen once by `train.calibrate_encoder` and shipped beside its
+"""The operating points of the encoder, frozen once by `train.fit_verdict` and shipped beside its
 weights."""
 
 import json

@@ -14,17 +14,23 @@ from forensic_chat.errors import WeightsCorrupted
 def load(directory: Path, tower_graph: Path, threads: int | None = None) -> tuple[Encoder, Calibration]:
     """Read `directory` (config.json, lowlevel.safetensors, verdict.safetensors, calibration.json).
 
-    Raises WeightsCorrupted when a file is missing or does not fit the code.
+    threads: CPU threads of both branches, and so of all that torch does in this process. Raises
+    WeightsCorrupted when a file is missing or does not fit the code.
     """
+    import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if threads is not None:
+        torch.set_num_threads(threads)
+
     try:
-        config = EncoderConfig.from_pretrained(directory)
+        config = EncoderConfig.from_pretrained(directory, local_files_only=True)
         branch = LowLevelBranch(config)
         branch.load_state_dict(load_file(directory / "lowlevel.safetensors"))
         head = VerdictHead.load(directory / "verdict.safetensors")
         calibration = Calibration.load(directory / "calibration.json")
-    except (OSError, RuntimeError, TypeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, TypeError, KeyError, ValueError, SafetensorError) as error:
         raise WeightsCorrupted(
             f"the encoder's weights can't be read ({type(error).__name__}); install the package again"
         ) from error

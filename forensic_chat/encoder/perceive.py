@@ -121,7 +121,7 @@ class Encoder:
 
         chosen = sorted(boxes, key=suspicion, reverse=True)[: self.config.max_crops]
         return [overview(pixels, size)] + [
-            crop(pixels, box, f"crop {letter}") for letter, box in zip("ABCDEFGH", chosen, strict=False)
+            crop(pixels, box, f"crop {letter}", size) for letter, box in zip("ABCDEFGH", chosen, strict=False)
         ]
 
     def features(self, views: list[View]) -> Floats:

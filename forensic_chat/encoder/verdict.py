@@ -83,6 +83,11 @@ class VerdictHead:
     density_quantiles: Floats
     """(101,) of the squared distance on images of sources left out."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a head that was fitted on another summary."""
+        if self.fusion_weight.shape != (3, len(SUMMARY)):
+            raise ValueError(f"the fusion reads {self.fusion_weight.shape}, not (3, {len(SUMMARY)})")
+
     def tower_logits(self, features: Floats) -> tuple[Floats, Floats]:
         """(V, D), overview first -> overview logits (3,) and the crops' mean logits (3,)."""
         views = [0] + [1] * (len(features) - 1)
