@@ -1,4 +1,4 @@
-"""The encoder's own findings, and ids for all: `E1`, `E2`, ... and the regions `R1`, `R2`, ... that they cite."""
+"""The encoder's own findings, and ids for all: `E1`, `E2`, ..., and the regions `R1`, `R2`, ... they cite."""
 
 from collections.abc import Sequence
 
@@ -72,7 +72,8 @@ def encoder_evidence(
     ]
     rates = calibration.false_alarm_rates
     return [
-        Evidence(kind, summary, value, supports, strength, rates.get(kind, 0.0), box)
+        # a kind that may accuse and was not measured promises nothing
+        Evidence(kind, summary, value, supports, strength, rates.get(kind, float(supports != "neutral")), box)
         for kind, summary, value, supports, strength, box in rows
     ]
 

@@ -15,6 +15,7 @@ from forensic_chat.encoder import masks
 from forensic_chat.encoder.calibration import Calibration
 from forensic_chat.encoder.perceive import Encoder, Perception
 from forensic_chat.evidence import collect
+from forensic_chat.evidence import warnings as evidence_warnings
 from forensic_chat.findings import encoder_evidence, numbered
 from forensic_chat.imaging.intake import ExaminedImage
 from forensic_chat.schema import (
@@ -30,6 +31,10 @@ from forensic_chat.schema import (
 Pixels = NDArray[np.uint8]
 
 REDELIVERY = (Resize(0.75), Jpeg(70))
+DECLARATIONS = ("metadata.generator", "provenance.c2pa")
+"""Findings that repeat what the file says of itself."""
+WEIGHS = 0.5
+"""Strength from which a finding is weighed against a verdict."""
 Check = Callable[[], None]
 """Called between stages; raises when the caller cancelled or the deadline passed."""
 
@@ -61,6 +66,7 @@ def judge(image: ExaminedImage, encoder: Encoder, calibration: Calibration, chec
     evidence = collect(image)
     timings["evidence"] = time.perf_counter() - clock
     check()
+    clock = time.perf_counter()
     shown = perception.probabilities["tampered"] >= calibration.mask_gate
     found = (
         masks.regions(perception.lowlevel.mask, image.width, image.height, calibration.mask_threshold)
@@ -71,8 +77,9 @@ def judge(image: ExaminedImage, encoder: Encoder, calibration: Calibration, chec
     seen = encoder_evidence(perception, again, found, calibration)
     findings, regions = numbered(seen + evidence, regions, image)
     verdict = decide(perception, again, findings, calibration)
-    warnings = [*image.warnings, *contradictions(verdict, findings)]
+    warnings = [*image.warnings, *evidence_warnings(evidence), *contradictions(verdict, findings)]
     mask = render_mask(perception, image, calibration) if found else None
+    timings["verdict"] = time.perf_counter() - clock
     return Judgement(image, perception, verdict, findings, regions, mask, warnings, timings)
 
 
@@ -96,12 +103,7 @@ def decide(
         reasons.append("the image is unlike those the encoder knows")
     if (again > 0.5) != (fake > 0.5) and abs(again - fake) > calibration.unstable_above:
         reasons.append(f"re-compressed and scaled down, its probability of a fake moves to {again:.2f}")
-    if label == "real" and any(
-        f.kind.startswith(("metadata", "provenance"))
-        and f.supports in ("synthetic", "tampered")
-        and f.strength >= 0.5
-        for f in findings
-    ):
+    if label == "real" and any(map(declares_fake, findings)):
         reasons.append(
             "the file's own metadata says that it was generated or edited, the pixels don't show it"
         )
@@ -121,11 +123,10 @@ def decide(
 def declares_fake(finding: Finding) -> bool:
     """Whether the file itself says that it was generated or edited.
 
-    Unsigned metadata is easily forged: it can make
-    a verdict inconclusive, never turn it.
+    Metadata is easily forged: it can make a verdict inconclusive, never turn it.
     """
-    told = finding.kind.startswith(("metadata.", "provenance."))
-    return told and finding.supports in ("synthetic", "tampered") and finding.strength >= 0.5
+    accuses = finding.supports in ("synthetic", "tampered") and finding.strength >= WEIGHS
+    return accuses and finding.kind in DECLARATIONS
 
 
 def confidence_words(probability: float) -> str:
@@ -134,13 +135,13 @@ def confidence_words(probability: float) -> str:
 
 def contradictions(verdict: Verdict, findings: Sequence[Finding]) -> list[str]:
     """What speaks against the verdict and a reader should not miss."""
-    against: set[Supports] = {"synthetic", "tampered"} if verdict.label == "real" else {"real"}
     if verdict.label == "inconclusive":
         return []
+    against: set[Supports] = {"synthetic", "tampered"} if verdict.label == "real" else {"real"}
     return [
         f"{finding.id} speaks against the verdict: {finding.summary}"
         for finding in findings
-        if finding.supports in against and finding.strength >= 0.5
+        if finding.supports in against and finding.strength >= WEIGHS
     ]
 
 
