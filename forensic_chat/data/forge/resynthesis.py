@@ -85,7 +85,7 @@ def _low_rank(region: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _upsample(region: Pixels, rng: np.random.Generator) -> Pixels:
-    """Half size and back by zero insertion and one random 5x5 kernel, whose phases differ slightly in gain."""
+    """Half size and back by zero insertion and one random 5x5 kernel, phases of slightly unequal gain."""
     height, width = region.shape[:2]
     small = _scaled(region, max(4, (width + 1) // 2), max(4, (height + 1) // 2), cv2.INTER_AREA)
     spread = np.zeros((small.shape[0] * 2, small.shape[1] * 2, 3), np.float32)
