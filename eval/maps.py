@@ -40,7 +40,7 @@ def shipped(judgement: Judgement) -> Truth:
     if mask is None or mask.png is None:
         return np.zeros((image.height, image.width), bool)
     coded = np.frombuffer(base64.b64decode(mask.png), np.uint8)
-    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE) > 127)
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)) > 127
 
 
 def _figures(mask: Truth, levels: Levels, truth: Truth | None) -> dict[str, float]:
@@ -86,7 +86,7 @@ def noise(pixels: NDArray[np.uint8]) -> Levels:
 def scaled(values: NDArray[np.float32]) -> Levels:
     """0 .. the 99.5th percentile -> 0 .. 255."""
     top = max(float(np.percentile(values, 99.5)), 1e-6)
-    return np.clip(values * (255 / top), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(values * (255 / top), 0, 255), np.uint8)
 
 
 def otsu(levels: Levels) -> Truth:
