@@ -1,6 +1,6 @@
 """Calibrate the evidence on real photos: thresholds, false-alarm rates, and which kinds may accuse at all.
 
-python -m train.calibrate_evidence --corpus DIR --runs DIR [--out forensic_chat/evidence/calibration.json]
+    python -m train.calibrate_evidence --corpus DIR --runs DIR [--out forensic_chat/evidence/calibration.json]
 
 Thresholds and rates come from the split `train`; the split `val` is only reported. Screenshots are left out
 and reported apart. The observations of each image are cached by its hash in `--runs`, so that a stopped run

@@ -1,6 +1,6 @@
 """Stage 2a: examinations of training images, as the language model will meet them.
 
-python -m train.examine_corpus --corpus DIR --out DIR --count 1000
+    python -m train.examine_corpus --corpus DIR --out DIR --count 1000
 
 Takes images evenly over classes and sources, and forged photos, through random laundering chains, and
 judges each with the shipped encoder and evidence. Writes one safetensors of views and one JSON an image;
@@ -69,13 +69,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--shard", type=int, nargs=2, default=(0, 1), metavar=("I", "N"), help="this part of N"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     items = [i for i in read_manifest(args.corpus / "manifest.jsonl") if i.split == "train"]
     rng = np.random.default_rng(args.seed)
     kept = [read(item, args.corpus, rng) for item in items]
     examiner = Examiner.load()
-    for k in range(args.count):
+    for k in range(args.shard[0], args.count, args.shard[1]):
         target = args.out / f"{k:05d}"
         if target.with_suffix(".json").exists():
             continue

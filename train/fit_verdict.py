@@ -1,229 +1,280 @@
-"""Stage 1b: fit what gathers both branches into a calibrated verdict, and print what it reaches on sources
-left out.
+"""Stage 1b: fit what gathers both branches into a calibrated verdict, and freeze its operating points.
 
-python -m train.fit_verdict --corpus DIR --tower DIR --lowlevel DIR --run RUN --out
-forensic_chat/weights/embedded/encoder
+    python -m train.fit_verdict --corpus DIR [DIR ...] --tower DIR --lowlevel DIR --run RUN --out DIR
 
-The tower's heads are fitted a fold of whole sources at a time; the fusion reads only predictions for
-sources that neither branch saw (the caches of train.features). Split `val` is printed beside it and chooses
-nothing.
+The tower's heads are fitted a fold of whole sources at a time; fusion, operating points and false-alarm rates come
+from images of sources that neither branch was trained on (the caches of `train.features`). RUN is the run of
+`train.pretrain_encoder` whose weights ship. Split `val` and sources marked `holdout` choose nothing.
 """
 
 import argparse
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from forensic_chat.data.manifest import Item, folds
-from forensic_chat.data.manifest import read as read_manifest
-from forensic_chat.encoder.config import TRACES, EncoderConfig
-from forensic_chat.encoder.verdict import SUMMARY, VerdictHead, softmax
+from forensic_chat.encoder.config import EncoderConfig
+from forensic_chat.encoder.verdict import VerdictHead, softmax
 from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import expected_calibration_error
+from train.features import examples
+from train.operating_points import Points, freeze
 
 Floats = NDArray[np.float32]
 PRIOR = {"real": 0.5, "synthetic": 0.25, "tampered": 0.25}
+"""Class weights of the fit: half real, half fake, so that 0.5 is the operating point."""
 
 
-def balanced(labels: NDArray[np.int64], sources: list[str]) -> Floats:
-    """Sample weights: classes weigh as PRIOR, within a class a source weighs as the square root of its
-    size."""
+@dataclass(frozen=True, eq=False)
+class Table:
+    """N images, V variants of each."""
+
+    items: list[Item]
+    labels: NDArray[np.int64]
+    features: Floats
+    """(N, V, views, D) of the tower."""
+    summary: Floats
+    """(N, V, 9) of the low-level branch; NaN where it was trained on the image's source."""
+    masks: list[list[NDArray[np.uint8]]]
+    """Per image and variant, the low-level mask's cells, 0..255; empty where not read."""
+
+    @property
+    def sources(self) -> NDArray[np.str_]:
+        return np.array([item.source for item in self.items])
+
+    @property
+    def train(self) -> NDArray[np.bool_]:
+        return np.array([item.split == "train" for item in self.items])
+
+    @property
+    def seen_by_both(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self.summary).any(axis=(1, 2))
+
+
+def table(corpora: list[Path], tower: Path, lowlevel: Path, variants: list[int]) -> Table:
+    """Everything that the caches hold in every variant."""
+    items, features, summary, masks = [], [], [], []
+    for corpus in corpora:
+        for example in examples(corpus):
+            files = [tower / corpus.name / f"variant{v}" / f"{example.key}.npz" for v in variants]
+            if not all(file.exists() for file in files):
+                continue
+            items.append(example.item)
+            features.append([np.load(file)["features"].reshape(3, -1) for file in files])
+            low = [lowlevel / corpus.name / f"variant{v}" / f"{example.key}.npz" for v in variants]
+            read = [np.load(file) for file in low] if all(file.exists() for file in low) else []
+            summary.append([r["summary"] for r in read] or np.full((len(variants), 9), np.nan))
+            masks.append([r["mask"] for r in read])
+    labels = np.array([CLASSES.index(item.label) for item in items])
+    return Table(items, labels, np.array(features), np.array(summary, np.float32), masks)
+
+
+def balanced(labels: NDArray[np.int64], sources: NDArray[np.str_]) -> Floats:
+    """Sample weights of mean 1: classes as PRIOR; within a class a source weighs as its size's square root."""
     weights = np.zeros(len(labels), np.float32)
-    names = np.array(sources)
     for k, name in enumerate(CLASSES):
         of_class = labels == k
-        for source in np.unique(names[of_class]):
-            here = of_class & (names == source)
+        for source in np.unique(sources[of_class]):
+            here = of_class & (sources == source)
             weights[here] = 1 / np.sqrt(here.sum())
-        weights[of_class] *= PRIOR[name] / max(weights[of_class].sum(), 1e-9)
+        if of_class.any():
+            weights[of_class] *= PRIOR[name] / weights[of_class].sum()
     return weights * len(labels)
 
 
 def linear(x: Floats, y: NDArray[np.int64], weight: Floats, c: float) -> tuple[Floats, Floats]:
-    """L2 logistic regression over three classes -> weights (3, D), bias (3,)."""
-    model = LogisticRegression(C=c, max_iter=400).fit(x, y, sample_weight=weight)
-    return model.coef_.astype(np.float32), model.intercept_.astype(np.float32)
+    """L2 logistic regression over the three classes -> weights (3, D), bias (3,).
+
+    scikit-learn's objective with inverse strength `c`, minimised by L-BFGS in float32: minutes become seconds.
+    """
+    inputs, target, sample = torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(weight)
+    w = torch.zeros(len(CLASSES), x.shape[1], requires_grad=True)
+    bias = torch.zeros(len(CLASSES), requires_grad=True)
+    optimizer = torch.optim.LBFGS([w, bias], max_iter=150, history_size=10, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(inputs @ w.T + bias, target, reduction="none") @ sample
+        total = (loss + w.square().sum() / (2 * c)) / len(y)
+        total.backward()
+        return total
+
+    optimizer.step(closure)
+    return w.detach().numpy(), bias.detach().numpy()
 
 
+@dataclass(frozen=True, eq=False)
 class TowerFit:
-    """Standardisation and the two linear heads of the tower, fitted on variants stacked (N, V, views,
-    D)."""
+    """Standardisation and linear heads for the overview and for crops; every array has a leading axis of 2."""
 
-    def __init__(self, features: Floats, labels: NDArray[np.int64], sources: list[str], c: float) -> None:
-        self.mean, self.scale, self.weight, self.bias = [], [], [], []
+    mean: Floats
+    scale: Floats
+    weight: Floats
+    bias: Floats
+
+    @classmethod
+    def fit(
+        cls, features: Floats, labels: NDArray[np.int64], sources: NDArray[np.str_], c: float
+    ) -> "TowerFit":
+        parts: list[tuple[Floats, ...]] = []
         for view in (slice(0, 1), slice(1, None)):
-            x = features[:, :, view]
-            n = x.shape[1] * x.shape[2]
-            x = x.reshape(-1, x.shape[-1]).astype(np.float32)
-            self.mean.append(x.mean(0))
-            self.scale.append(x.std(0) + 1e-3)
-            y = np.repeat(labels, n)
-            weight = np.repeat(balanced(labels, sources), n) / n
-            w, b = linear((x - self.mean[-1]) / self.scale[-1], y, weight, c)
-            self.weight.append(w)
-            self.bias.append(b)
+            picked = features[:, :, view]
+            copies = picked.shape[1] * picked.shape[2]
+            x = picked.reshape(-1, picked.shape[-1]).astype(np.float32)
+            mean, scale = x.mean(0), x.std(0) + 1e-3
+            weight = np.repeat(balanced(labels, sources), copies) / copies
+            parts.append((mean, scale, *linear((x - mean) / scale, np.repeat(labels, copies), weight, c)))
+        return cls(*(np.stack(column) for column in zip(*parts, strict=True)))
 
     def logits(self, features: Floats) -> Floats:
-        """(N, views, D) -> (N, 6): overview logits, mean crop logits."""
+        """(..., views, D) -> (..., 6): the overview's logits and the crops' mean logits."""
         out = []
         for k, view in enumerate((slice(0, 1), slice(1, None))):
-            x = (features[:, view].astype(np.float32) - self.mean[k]) / self.scale[k]
-            out.append((x @ self.weight[k].T + self.bias[k]).mean(1))
-        return np.concatenate(out, 1)
+            x = (features[..., view, :].astype(np.float32) - self.mean[k]) / self.scale[k]
+            out.append((x @ self.weight[k].T + self.bias[k]).mean(-2))
+        return np.concatenate(out, -1)
 
 
-def load(folder: Path, variants: list[int], count: int, shape: tuple[int, ...]) -> Floats:
-    """(N, V, ...) from the caches of train.features; raises FileNotFoundError if one is missing."""
-    return np.stack(
-        [
-            [np.load(folder / f"variant{v}" / f"{i:05d}.npy").reshape(shape) for v in variants]
-            for i in range(count)
-        ]
+def out_of_fold(data: Table, k: int, c: float) -> Floats:
+    """(N, V, 6): the tower heads' logits by heads that did not see the image's source."""
+    logits = np.zeros((*data.features.shape[:2], 6), np.float32)
+    for held in folds([item for item in data.items if item.split == "train"], k, 0):
+        inside = np.isin(data.sources, list(held))
+        fit = data.train & ~inside
+        heads = TowerFit.fit(data.features[fit], data.labels[fit], data.sources[fit], c)
+        logits[inside] = heads.logits(data.features[inside])
+    return logits
+
+
+Fusion = tuple[Floats, Floats, Floats, Floats]
+
+
+def fit_fusion(x: Floats, labels: NDArray[np.int64], sources: NDArray[np.str_], c: float) -> Fusion:
+    """Mean, scale, weight (3, S) and bias of a multinomial logistic regression on (N, V, S) summaries."""
+    flat = x.reshape(-1, x.shape[-1])
+    mean, scale = flat.mean(0), flat.std(0) + 1e-3
+    weight = np.repeat(balanced(labels, sources), x.shape[1]) / x.shape[1]
+    w, b = linear(np.clip((flat - mean) / scale, -4, 4), np.repeat(labels, x.shape[1]), weight, c)
+    return mean, scale, w, b
+
+
+def fused(fusion: Fusion, x: Floats) -> Floats:
+    mean, scale, w, b = fusion
+    return np.clip((x - mean) / scale, -4, 4) @ w.T + b
+
+
+def cross_fused(data: Table, x: Floats, c: float, k: int) -> Floats:
+    """(N, V, 3) calibrated logits of images by a fusion that did not see their source.
+
+    A source that alone holds a class is the exception: its images are fused by weights that saw it.
+    """
+    use = data.seen_by_both & data.train
+    logits = np.full((*x.shape[:2], 3), np.nan, np.float32)
+    logits[data.seen_by_both] = fused(
+        fit_fusion(x[use], data.labels[use], data.sources[use], c), x[data.seen_by_both]
     )
+    for held in folds([item for item, u in zip(data.items, use, strict=True) if u], k, 0):
+        inside = np.isin(data.sources, [s for s in held if not alone(data, use, s)]) & data.seen_by_both
+        fit = use & ~inside
+        if inside.any():
+            fusion = fit_fusion(x[fit], data.labels[fit], data.sources[fit], c)
+            logits[inside] = fused(fusion, x[inside])
+    return logits
+
+
+def alone(data: Table, use: NDArray[np.bool_], source: str) -> bool:
+    """Whether a class has no other source."""
+    others = set(data.labels[use & (data.sources != source)])
+    return len(others) < len(CLASSES)
 
 
 def report(name: str, logits: Floats, labels: NDArray[np.int64]) -> dict[str, float]:
-    """Figures of one set of predictions, at the operating point 0.5."""
-    p = softmax(logits)
-    fake = 1 - p[:, 0]
+    """Print and return the figures of (N, 3) logits at the operating point 0.5."""
+    fake = 1 - softmax(logits)[:, 0]
     real, synthetic, tampered = (labels == k for k in range(3))
-    rs = real | synthetic
     figures = {
-        "auc_real_synthetic": roc_auc_score(labels[rs], fake[rs]),
-        "balanced_accuracy_real_synthetic": balanced_accuracy_score(labels[rs], fake[rs] > 0.5),
-        "auc_real_tampered": roc_auc_score(labels[~synthetic] > 0, fake[~synthetic]),
-        "balanced_accuracy_fake": balanced_accuracy_score(labels > 0, fake > 0.5),
-        "false_accusations": float((fake[real] > 0.5).mean()),
-        "found_synthetic": float((fake[synthetic] > 0.5).mean()),
-        "found_tampered": float((fake[tampered] > 0.5).mean()),
+        "auc_synthetic": roc_auc_score(labels[~tampered] > 0, fake[~tampered]),
+        "balanced_accuracy_synthetic": balanced_accuracy_score(labels[~tampered] > 0, fake[~tampered] > 0.5),
+        "auc_tampered": roc_auc_score(labels[~synthetic] > 0, fake[~synthetic]) if tampered.any() else np.nan,
+        "false_accusations": (fake[real] > 0.5).mean(),
+        "found_synthetic": (fake[synthetic] > 0.5).mean(),
+        "found_tampered": (fake[tampered] > 0.5).mean() if tampered.any() else np.nan,
         "ece": expected_calibration_error(fake, labels > 0),
     }
-    print(f"{name:38s}", " ".join(f"{k}={v:.3f}" for k, v in figures.items()), flush=True)
-    return {k: round(float(v), 4) for k, v in figures.items()}
+    print(f"{name:44s}", " ".join(f"{key}={value:.3f}" for key, value in figures.items()), flush=True)
+    return {key: round(float(value), 4) for key, value in figures.items()}
 
 
 def density(standard: Floats, k: int = 48) -> Floats:
-    """(K, D) basis whose squared projections sum to a Mahalanobis distance in the K leading directions."""
-    _, _, vt = np.linalg.svd(standard, full_matrices=False)
-    projected = standard @ vt[:k].T
+    """(K, D) basis whose squared projections sum to the Mahalanobis distance in the K leading directions."""
+    _, _, axes = np.linalg.svd(standard, full_matrices=False)
+    projected = standard @ axes[:k].T
     precision = np.linalg.cholesky(LedoitWolf().fit(projected).precision_)
-    return np.asarray(precision.T @ vt[:k], np.float32)
+    return np.asarray(precision.T @ axes[:k], np.float32)
+
+
+def familiarity(data: Table, heads: TowerFit, k: int) -> tuple[Floats, Floats]:
+    """Density basis on all training overviews, and quantiles of the distance for sources left out of it."""
+    overview = ((data.features[data.train, :, 0] - heads.mean[0]) / heads.scale[0]).astype(np.float32)
+    sources = data.sources[data.train]
+    distances = []
+    for held in folds([item for item in data.items if item.split == "train"], k, 0):
+        inside = np.isin(sources, list(held))
+        basis = density(overview[~inside].reshape(-1, overview.shape[-1]))
+        distances.append(np.square(overview[inside].reshape(-1, overview.shape[-1]) @ basis.T).sum(1))
+    quantiles = np.quantile(np.concatenate(distances), np.linspace(0, 1, 101))
+    return density(overview.reshape(-1, overview.shape[-1])), quantiles.astype(np.float32)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name in ("corpus", "tower", "lowlevel", "run", "out"):
+    parser.add_argument("--corpus", type=Path, nargs="+", required=True)
+    for name in ("tower", "lowlevel", "run", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--variants", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--lowlevel-variants", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--variants", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--c", type=float, default=0.003, help="inverse L2 strength of the tower's heads")
+    parser.add_argument(
+        "--tower-c", type=float, default=0.003, help="inverse L2 strength of the tower's heads"
+    )
     parser.add_argument("--fusion-c", type=float, default=0.05)
     args = parser.parse_args()
-    items = read_manifest(args.corpus / "manifest.jsonl")
-    labels = np.array([CLASSES.index(i.label) for i in items])
-    train = np.array([i.split == "train" for i in items])
-    features = load(args.tower, args.variants, len(items), (3, -1))
-    low = load(args.lowlevel, args.lowlevel_variants, len(items), (-1,))[..., : len(SUMMARY) - 6]
-    summary = out_of_fold(items, labels, train, features, low, args)
-    fit_and_save(items, labels, train, features, summary, args)
-
-
-def out_of_fold(items: list[Item], labels, train, features, low, args) -> Floats:
-    """(N, V, len(SUMMARY)): every image as read by heads that did not see its source."""
-    sources = [i.source for i in items]
-    tower = np.zeros((len(items), len(args.lowlevel_variants), 6), np.float32)
-    for held in folds([i for i in items if i.split == "train"], args.folds, 0):
-        inside = np.array([s in held for s in sources])
-        fit = train & ~inside
-        head = TowerFit(
-            features[fit], labels[fit], [s for s, f in zip(sources, fit, strict=True) if f], args.c
-        )
-        for v in range(len(args.lowlevel_variants)):
-            tower[inside, v] = head.logits(features[inside, v])
-    return np.concatenate([tower, low], axis=2)
-
-
-def fusion(summary: Floats, labels, sources: list[str], c: float):
-    """Standardisation and multinomial logistic regression on (N, V, S)."""
-    x = summary.reshape(-1, summary.shape[-1])
-    mean, scale = x.mean(0), x.std(0) + 1e-3
-    weight = np.repeat(balanced(labels, sources), summary.shape[1]) / summary.shape[1]
-    w, b = linear(np.clip((x - mean) / scale, -4, 4), np.repeat(labels, summary.shape[1]), weight, c)
-    return mean.astype(np.float32), scale.astype(np.float32), w, b
-
-
-def apply(parts, summary: Floats) -> Floats:
-    mean, scale, w, b = parts
-    return np.clip((summary - mean) / scale, -4, 4) @ w.T + b
-
-
-def fit_and_save(items, labels, train, features, summary, args) -> None:
-    sources = [i.source for i in items]
-    crossed = np.zeros((*summary.shape[:2], 3), np.float32)
-    train_items = [i for i in items if i.split == "train"]
-    for held in folds(train_items, args.folds, 0):
-        inside = np.array([s in held for s in sources])
-        fit = train & ~inside
-        parts = fusion(
-            summary[fit], labels[fit], [s for s, f in zip(sources, fit, strict=True) if f], args.fusion_c
-        )
-        crossed[inside] = apply(parts, summary[inside])
-    screens = np.array(["[screenshot]" in (i.note or "") for i in items])
-    photo = train & ~screens
-    figures = {}
-    for v, name in enumerate(["clean", "laundered"][: summary.shape[1]]):
-        for label, columns in (
-            ("overview head", slice(0, 3)),
-            ("crop head", slice(3, 6)),
-            ("low-level", slice(6, 9)),
-        ):
-            report(f"source-held-out {name}: {label}", summary[photo, v][:, columns], labels[photo])
-        figures[f"source_held_out_{name}"] = report(
-            f"source-held-out {name}: fusion", crossed[photo, v], labels[photo]
-        )
-    figures["source_held_out_screenshots_flagged"] = float(
-        (softmax(crossed[screens & train, 0])[:, 0] < 0.5).mean()
+    data = table(args.corpus, args.tower, args.lowlevel, args.variants)
+    tower = out_of_fold(data, args.folds, args.tower_c)
+    x = np.concatenate([tower, data.summary], -1)
+    logits = cross_fused(data, x, args.fusion_c, args.folds)
+    screens = np.array(["[screenshot]" in (item.note or "") for item in data.items])
+    use = data.seen_by_both & data.train & ~screens
+    figures: dict[str, object] = {}
+    for v in range(len(args.variants)):
+        name = "clean" if args.variants[v] == 0 else "laundered"
+        photo = data.train & ~screens
+        report(f"{name}, all sources: tower overview", tower[photo, v, :3], data.labels[photo])
+        report(f"{name}, all sources: tower crops", tower[photo, v, 3:], data.labels[photo])
+        report(f"{name}, left out: low-level", data.summary[use, v, :3], data.labels[use])
+        figures[name] = report(f"{name}, left out: fusion", logits[use, v], data.labels[use])
+    fusion = fit_fusion(x[use], data.labels[use], data.sources[use], args.fusion_c)
+    heads = TowerFit.fit(
+        data.features[data.train], data.labels[data.train], data.sources[data.train], args.tower_c
     )
-    print("screenshots flagged", figures["source_held_out_screenshots_flagged"])
-
-    mean, scale, w, b = fusion(
-        summary[train], labels[train], [s for s, t in zip(sources, train, strict=True) if t], args.fusion_c
-    )
-    head = TowerFit(
-        features[train], labels[train], [s for s, t in zip(sources, train, strict=True) if t], args.c
-    )
-    overview = ((features[train, 0, 0] - head.mean[0]) / head.scale[0]).astype(np.float32)
-    basis, distances = density(overview), []
-    for held in folds(train_items, args.folds, 0):
-        inside = np.array([i.source in held for i in train_items])
-        distances.append(np.square(overview[inside] @ density(overview[~inside]).T).sum(1))
-    quantiles = np.quantile(np.concatenate(distances), np.linspace(0, 1, 101)).astype(np.float32)
-    fitted = VerdictHead(
-        np.stack(head.mean), np.stack(head.scale), np.stack(head.weight), np.stack(head.bias),
-        mean, scale, w, b, basis, quantiles,
-    )  # fmt: skip
+    basis, quantiles = familiarity(data, heads, args.folds)
+    head = VerdictHead(heads.mean, heads.scale, heads.weight, heads.bias, *fusion, basis, quantiles)
     args.out.mkdir(parents=True, exist_ok=True)
-    fitted.save(args.out / "verdict.safetensors")
+    head.save(args.out / "verdict.safetensors")
     shutil.copy(args.run / "lowlevel.safetensors", args.out / "lowlevel.safetensors")
     EncoderConfig().save_pretrained(args.out)
-    np.savez(
-        args.out.parent.parent / "crossed.npz" if False else args.lowlevel / "crossed.npz",
-        logits=crossed,
-        labels=labels,
-        train=train,
-        screens=screens,
-    )
-    (args.lowlevel / "figures.json").write_text(json.dumps(figures, indent=1))
-    assert len(TRACES)
+    points = freeze(Points(data.items, data.labels, logits, data.masks, use, args.corpus))
+    (args.out / "calibration.json").write_text(json.dumps(points, indent=1) + "\n")
+    figures["images"] = {name: int((data.labels[use] == k).sum()) for k, name in enumerate(CLASSES)}
+    (args.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Stage 1: pretrain the encoder's low-level branch on forgery traces.
 
-accelerate launch -m train.pretrain_encoder --config configs/embedded/encoder.yaml --corpus DIR --out DIR
+    accelerate launch -m train.pretrain_encoder --config configs/embedded/encoder.yaml --corpus DIR --out DIR
 
 DIR holds `manifest.jsonl` and the images it names. Checkpoints every `save_every` steps; a run that finds
 one goes on from it. `train.fit_verdict` then fits what gathers both branches into a verdict.
@@ -49,6 +49,7 @@ class PretrainArguments:
     save_every: int = 200
     log_every: int = 20
     workers: int = 1
+    init: Path | None = field(default=None, metadata={"help": "run folder whose weights to start from"})
     compile: bool = field(default=False, metadata={"help": "torch.compile: pays after about a minute on CPU"})
     seed: int = 0
 
@@ -110,6 +111,8 @@ def main() -> None:
     config = EncoderConfig()
     model = LowLevelBranch(config)
     model.load_backbone(load_file(base("efficientnet-lite0") / "efficientnet_lite0.safetensors"))
+    if args.init is not None:
+        model.load_state_dict(load_file(args.init / "lowlevel.safetensors"))
     model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), args.learning_rate, weight_decay=args.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(

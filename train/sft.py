@@ -1,14 +1,14 @@
-"""Stage 2: supervised fine-tuning of the language model on conversations about examined images (TRL's
-SFTTrainer).
+"""Stage 2: supervised fine-tuning of the language model on conversations about examined images, by TRL.
 
-accelerate launch -m train.sft --config configs/embedded/sft.yaml
+    accelerate launch -m train.sft --config configs/embedded/sft.yaml --examinations DIR --output_dir DIR
 
-LoRA on the language model, the projector trained whole, the tower frozen. The loss covers what the
-assistant says. Conversations are written anew for every epoch from the examinations of
-`train.examine_corpus`.
+LoRA on the language model, the projector trained whole, the tower frozen. The loss covers what the assistant
+says. DIR of the examinations is written by `train.examine_corpus`; conversations about made-up findings, without
+images, come first and teach the form cheaply.
 """
 
 import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -20,7 +20,7 @@ from peft import LoraConfig
 from PIL import Image
 from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file, save_file
-from transformers import LlavaForConditionalGeneration, LlavaProcessor
+from transformers import LlavaForConditionalGeneration, LlavaProcessor, TrainerCallback
 from trl import SFTConfig, SFTTrainer, TrlParser
 
 from forensic_chat.data.dialogues import Case, dialogue, random_examination
@@ -41,6 +41,7 @@ class DataArguments:
     )
     epochs_of_text: int = field(default=1, metadata={"help": "different conversations an examination gets"})
     lora_rank: int = 16
+    minutes: float = field(default=0, metadata={"help": "stop and save after so many minutes; 0: at the end"})
     shipped: Path | None = field(default=None, metadata={"help": "also save adapter and projector here"})
 
 
@@ -82,6 +83,16 @@ def made_up_row(rng: Random) -> dict[str, Any]:
     return {"messages": conversation([], random_examination(rng), rng), "images": []}
 
 
+class StopInTime(TrainerCallback):
+    """Ends training after so many minutes, as if it had ended there."""
+
+    def __init__(self, minutes: float) -> None:
+        self.end = time.monotonic() + 60 * minutes
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop |= time.monotonic() > self.end
+
+
 def main() -> None:
     data, config = TrlParser((DataArguments, SFTConfig)).parse_args_and_config()
     rng = Random(config.seed)
@@ -107,6 +118,8 @@ def main() -> None:
         processing_class=processor,
         peft_config=lora,
     )
+    if data.minutes:
+        trainer.add_callback(StopInTime(data.minutes))
     trainer.train(resume_from_checkpoint=any(Path(config.output_dir).glob("checkpoint-*")) or None)
     trainer.save_model(config.output_dir)
     if data.shipped is not None:

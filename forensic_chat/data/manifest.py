@@ -37,7 +37,8 @@ class Item:
     format: str
     group: str
     """Everything made from one scene, prompt or original; never in both splits."""
-    split: Literal["train", "val"]
+    split: Literal["train", "val", "holdout"]
+    """`holdout`: sources kept whole for measuring; they choose nothing."""
     modern: bool
     """Latent diffusion (2022) or later."""
     note: str | None

@@ -44,7 +44,7 @@ def test_lines_become_items(tmp_path: Path) -> None:
         ({"modern": 1}, "modern", "true or false"),
         ({"source": None}, "source", "a string"),
         ({"commit": 3}, "commit", "a string or null"),
-        ({"split": ["train"]}, "split", "'train' or 'val'"),
+        ({"split": ["train"]}, "split", "'train' or 'val' or 'holdout'"),
         ({"label": "tampered"}, "mask", "needs its mask"),
     ],
 )
