@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     max_side: int = Field(default=20_000, gt=0)
     backend: Literal["transformers", "scripted"] = "transformers"
     """Who writes rationales: the embedded model, or the deterministic test double."""
+    trust_list: Path | None = None
+    """PEM file of certificates whose Content Credentials count as trusted; default: the bundled list."""
     threads: int | None = Field(default=None, gt=0)
     """CPU threads for the models; default: what torch chooses."""
 

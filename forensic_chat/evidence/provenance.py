@@ -14,10 +14,12 @@ from typing import Any
 
 import c2pa
 
+from forensic_chat.errors import UsageError
 from forensic_chat.evidence.observation import Observation, fact
 from forensic_chat.evidence.quoting import quotable
 from forensic_chat.imaging.intake import ExaminedImage
 from forensic_chat.schema import Supports
+from forensic_chat.settings import settings
 
 _TYPES = {
     "JPEG": "image/jpeg",
@@ -32,9 +34,19 @@ _MAX_CHAIN = 16
 KIND = "provenance.c2pa"
 
 
-def bundled_anchors() -> str:
-    """The certificates of `trust_anchors.pem`, comments and all; may hold none."""
-    return (files("forensic_chat.evidence") / "trust_anchors.pem").read_text(encoding="utf-8")
+def trust_anchors() -> str:
+    """The trusted certificates (PEM): the file of `FORENSIC_CHAT_TRUST_LIST`, else the bundled list, which may
+    hold none. Raises UsageError when the named file can't be read.
+    """
+    named = settings().trust_list
+    if named is None:
+        return (files("forensic_chat.evidence") / "trust_anchors.pem").read_text(encoding="utf-8")
+    try:
+        return named.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(
+            f"FORENSIC_CHAT_TRUST_LIST: {named.name} can't be read; name a PEM file of certificates"
+        ) from None
 
 
 @cache
@@ -53,7 +65,7 @@ def observe(image: ExaminedImage, anchors: str | None = None) -> list[Observatio
     """One observation, kind `provenance.c2pa`; its value is "trusted", "untrusted", "invalid", "absent" or
     None.
 
-    `anchors` (PEM) replaces the bundled trust list.
+    `anchors` (PEM) replaces the trust list.
     """
     if image.format not in _TYPES or b"jumb" not in image.data or b"c2pa" not in image.data:
         return [_absent(image.data)]
@@ -62,7 +74,7 @@ def observe(image: ExaminedImage, anchors: str | None = None) -> list[Observatio
         with c2pa.Reader(
             _TYPES[image.format],
             io.BytesIO(image.data),
-            context=_context(bundled_anchors() if anchors is None else anchors),
+            context=_context(trust_anchors() if anchors is None else anchors),
         ) as reader:
             text, state = reader.json(), reader.get_validation_state()
         store = json.loads(text) if len(text) <= _MAX_JSON else None

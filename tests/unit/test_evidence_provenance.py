@@ -3,6 +3,7 @@
 import io
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 
 import c2pa
 import pytest
@@ -11,9 +12,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from forensic_chat.errors import UsageError
 from forensic_chat.evidence import provenance
 from forensic_chat.evidence.observation import Observation
 from forensic_chat.imaging.intake import take_in
+from forensic_chat.settings import Settings
 from tests.unit.evidence_images import encoded, scene
 
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -167,4 +170,14 @@ def test_signer_name_is_cleaned() -> None:
 
 
 def test_bundled_list_is_readable() -> None:
-    assert "C2PA Trust List" in provenance.bundled_anchors()
+    assert "C2PA Trust List" in provenance.trust_anchors()
+
+
+def test_a_named_trust_list_replaces_the_bundled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = tmp_path / "anchors.pem"
+    listed.write_text("# mine\n", encoding="utf-8")
+    monkeypatch.setattr(provenance, "settings", lambda: Settings(trust_list=listed))
+    assert provenance.trust_anchors() == "# mine\n"
+    listed.unlink()
+    with pytest.raises(UsageError, match="anchors.pem can't be read"):
+        provenance.trust_anchors()
