@@ -1,5 +1,6 @@
 """The images to measure on: from a manifest, or from a folder layout real/ fake/ tampered/ mask/."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,18 +43,24 @@ class Example:
     """Whether the manifest's split `train` has images of the same source."""
 
 
-def read(data: Path, split: str | None) -> list[Example]:
+def read(data: Path, split: str | None, view: str = "whole") -> list[Example]:
     """`data`: a manifest, or a folder with `manifest.jsonl` or with real/ fake/ tampered/ mask/.
 
-    split: of a manifest; None = all. Raises UsageError if there is nothing to measure on.
+    split: of a manifest; None = all. view: of a manifest that keeps an image whole and as native crops
+    (train.gather), the one to measure on; lines without a view are whole. Raises UsageError if there is
+    nothing to measure on.
     """
     manifest = data if data.is_file() else data / "manifest.jsonl"
     if manifest.is_file():
         items = read_manifest(manifest)
         known = {item.source for item in items if item.split == "train"}
-        found = [
-            _of_item(item, manifest.parent, known) for item in items if split is None or item.split == split
+        lines = [json.loads(line) for line in manifest.read_text("utf-8").splitlines() if line.strip()]
+        chosen = [
+            item
+            for item, line in zip(items, lines, strict=True)
+            if split in (None, item.split) and line.get("view", "whole") == view
         ]
+        found = [_of_item(item, manifest.parent, known) for item in chosen]
     elif data.is_dir():
         found = [example for name in FOLDERS for example in _of_folder(data, name)]
     else:

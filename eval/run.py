@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=Path, required=True, help="manifest, or folder real/ fake/ tampered/ mask/"
     )
     arguments.add_argument("--split", help="of a manifest; default: val. `all` for every image")
+    arguments.add_argument("--view", default="whole", help="of gathered images: whole, crop1 or crop2")
     arguments.add_argument(
         "--limit", type=int, help="at most so many images, evenly over classes and sources"
     )
@@ -76,7 +77,7 @@ def run(options: argparse.Namespace, examiner: Examiner) -> Any:
         raise UsageError("--limit must be at least 1")
     options.out.mkdir(parents=True, exist_ok=True)
     split = None if options.split == "all" else options.split or "val"
-    chosen = read(options.data, split)
+    chosen = read(options.data, split, options.view)
     examples = sample(chosen, options.limit, options.seed)
     if options.forged:
         examples += forged.write(chosen, options.out / "forged", options.forged, options.seed)

@@ -100,10 +100,10 @@ def test_a_folder_is_read_by_its_layout(data: Path) -> None:
 
 
 def item(path: str, **changes: Any) -> dict[str, Any]:
-    fields = {
-        "path": path, "sha256": "0" * 64, "label": "real", "generator": None, "manipulation": None,
-        "mask": None, "authentic": None, "source": "camera", "commit": None, "orig_path": None, "licence": "CC0",
-        "width": 128, "height": 96, "format": "JPEG", "group": path, "split": "val", "modern": False, "note": None,
+    none = dict.fromkeys(["generator", "manipulation", "mask", "authentic", "commit", "orig_path", "note"])
+    fields = none | {
+        "path": path, "sha256": "0" * 64, "label": "real", "source": "camera", "licence": "CC0", "width": 128,
+        "height": 96, "format": "JPEG", "group": path, "split": "val", "modern": False,
     }  # fmt: skip
     return asdict(Item(**(fields | changes)))
 
@@ -124,6 +124,13 @@ def test_a_manifest_says_what_training_knows(tmp_path: Path) -> None:
         read(tmp_path, "holdout")
     with pytest.raises(UsageError, match="neither a folder nor a manifest"):
         read(tmp_path / "none", None)
+
+
+def test_of_an_image_kept_whole_and_as_crops_one_is_measured(tmp_path: Path) -> None:
+    lines = [item("a.webp") | {"view": "whole"}, item("a1.webp") | {"view": "crop1"}, item("b.jpg")]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n\n", "utf-8")
+    assert [e.id for e in read(tmp_path, "val")] == ["a.webp", "b.jpg"]
+    assert [e.id for e in read(tmp_path, "val", "crop1")] == ["a1.webp"]
 
 
 def test_a_limit_takes_classes_and_sources_in_turn() -> None:
