@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
+from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from forensic_chat.data.manifest import Item, folds
@@ -214,10 +215,10 @@ def report(name: str, logits: Floats, labels: NDArray[np.int64]) -> dict[str, fl
 
 def density(standard: Floats, k: int = 48) -> Floats:
     """(K, D) basis whose squared projections sum to the Mahalanobis distance in the K leading directions."""
-    _, _, axes = np.linalg.svd(standard, full_matrices=False)
-    projected = standard @ axes[:k].T
+    axes = PCA(k, svd_solver="randomized", random_state=0).fit(standard).components_
+    projected = standard @ axes.T
     precision = np.linalg.cholesky(LedoitWolf().fit(projected).precision_)
-    return np.asarray(precision.T @ axes[:k], np.float32)
+    return np.asarray(precision.T @ axes, np.float32)
 
 
 def familiarity(data: Table, heads: TowerFit, k: int) -> tuple[Floats, Floats]:

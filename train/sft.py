@@ -1,10 +1,10 @@
-"""Stage 2: supervised fine-tuning of the language model on conversations about examined images, by TRL.
+"""Stage 2: supervised fine-tuning of the language model on conversations about images, by TRL.
 
-    accelerate launch -m train.sft --config configs/embedded/sft.yaml --examinations DIR --output_dir DIR
+    accelerate launch -m train.sft --config configs/embedded/sft.yaml --corpus DIR --branch RUN --output_dir DIR
 
 LoRA on the language model, the projector trained whole, the tower frozen. The loss covers what the assistant
-says. DIR of the examinations is written by `train.examine_corpus`; conversations about made-up findings, without
-images, come first and teach the form cheaply.
+says. Images are the corpus' training images; the findings beside them are made up by code for an image of that
+class, so that every kind, value and contradiction occurs. The model learns to read findings, not to judge.
 """
 
 import json
@@ -14,32 +14,34 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from peft import LoraConfig
 from PIL import Image
-from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file, save_file
 from transformers import LlavaForConditionalGeneration, LlavaProcessor, TrainerCallback
 from trl import SFTConfig, SFTTrainer, TrlParser
 
 from forensic_chat.data.dialogues import Case, dialogue, random_examination
-from forensic_chat.imaging.views import View
+from forensic_chat.encoder.perceive import Encoder
+from forensic_chat.imaging.views import View, crop, native_boxes, overview, trace_map
 from forensic_chat.mllm.prompts import Turn, follow_up, messages, opening
-from forensic_chat.schema import Finding, Region, Verdict
+from forensic_chat.schema import CLASSES
 from forensic_chat.telling import SHOWN_CROPS
 from forensic_chat.weights import base
+from train.features import Example, branch_of, examples
+from train.tiles import read
 
 
 @dataclass
 class DataArguments:
     """Where conversations come from and what is tuned."""
 
-    examinations: Path = field(metadata={"help": "folder written by train.examine_corpus"})
-    text_only: int = field(
-        default=300, metadata={"help": "conversations on made-up findings, without images"}
-    )
-    epochs_of_text: int = field(default=1, metadata={"help": "different conversations an examination gets"})
+    corpus: Path = field(metadata={"help": "folder with manifest.jsonl"})
+    branch: Path = field(metadata={"help": "run folder of train.pretrain_encoder, for trace maps"})
+    pictured: int = field(default=1000, metadata={"help": "conversations about images, evenly over classes"})
+    text_only: int = field(default=300, metadata={"help": "conversations without images, before the others"})
     lora_rank: int = 16
     minutes: float = field(default=0, metadata={"help": "stop and save after so many minutes; 0: at the end"})
     shipped: Path | None = field(default=None, metadata={"help": "also save adapter and projector here"})
@@ -59,23 +61,26 @@ def conversation(views: list[View], case: Case, rng: Random) -> list[dict[str, A
     return messages(turns)
 
 
-def examined_row(path: Path, rng: Random) -> dict[str, Any]:
-    """A conversation about an image that train.examine_corpus examined."""
-    row = json.loads(path.read_text())
-    pixels = load_arrays(path.with_suffix(".safetensors"))
-    every = [View(v["name"], tuple(v["box"]), pixels[f"{k:02d}"]) for k, v in enumerate(row["views"])]
-    views = [*every[: 1 + SHOWN_CROPS], every[-1]]
-    verdict = Verdict(**row["verdict"])
-    case = Case(
-        [Finding(**f) for f in row["findings"]],
-        [Region(**r) for r in row["regions"]],
-        verdict.label,
-        verdict.probabilities,
-        tuple(row["size"]),
-        row["truth"],
+def pictured_row(example: Example, encoder: Encoder, rng: Random) -> dict[str, Any]:
+    """A conversation about a training image, with findings that code makes up for an image of its class."""
+    kept = read(
+        example.item, example.path.parents[len(Path(example.item.path).parts) - 1], np.random.default_rng(0)
     )
+    low = encoder.read_lowlevel(kept.pixels)
+    height, width = kept.pixels.shape[:2]
+    boxes = native_boxes(width, height, 224, 0)
+    crops = [crop(kept.pixels, box, "crop A") for box in rng.sample(boxes, min(SHOWN_CROPS, len(boxes)))]
+    views = [overview(kept.pixels), *crops, trace_map(low.mask)]
+    case = next(c for c in iter(lambda: random_examination(rng), None) if c.truth == example.item.label)
     images = [Image.fromarray(view.pixels) for view in views]
     return {"messages": conversation(views, case, rng), "images": images}
+
+
+def drawn(corpus: Path, count: int, rng: Random) -> list[Example]:
+    """Images of split `train`, a third each class."""
+    every = [example for example in examples(corpus) if example.item.split == "train"]
+    classes = [[e for e in every if e.item.label == label] for label in CLASSES]
+    return [rng.choice(classes[k % len(classes)]) for k in range(count)]
 
 
 def made_up_row(rng: Random) -> dict[str, Any]:
@@ -96,11 +101,10 @@ class StopInTime(TrainerCallback):
 def main() -> None:
     data, config = TrlParser((DataArguments, SFTConfig)).parse_args_and_config()
     rng = Random(config.seed)
-    paths = sorted(data.examinations.glob("*.json"))
-    rows = [examined_row(path, rng) for _ in range(data.epochs_of_text) for path in paths]
-    rng.shuffle(rows)
+    encoder, _ = branch_of(data.branch)
+    rows = [pictured_row(example, encoder, rng) for example in drawn(data.corpus, data.pictured, rng)]
     warm_up = [made_up_row(rng) for _ in range(data.text_only)]
-    print(f"{len(rows)} conversations about {len(paths)} images after {len(warm_up)} without images")
+    print(f"{len(rows)} conversations about images after {len(warm_up)} without")
     place = str(base("llava"))
     model = LlavaForConditionalGeneration.from_pretrained(place, dtype=torch.float32)
     processor = LlavaProcessor.from_pretrained(place)
