@@ -118,6 +118,8 @@ def whole_folder(examiner: Examiner, folder: Path, repeats: int) -> Iterator[tup
     stages = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in sums.items())
     print(f"  batch {1000 * statistics.median(batches):.0f} ms a file; its parts: {stages}")
     ratios = [whole / sum(one.values()) for whole, one in zip(batches, parts, strict=True)]
+    once = statistics.median(batches) / (sum(sums.values()) - sums["stability"])
+    print(f"  counting the encoder once, without its second look at a re-delivered copy: {once:.2f}")
     yield "batch / (decode + encoder + stability + evidence)", statistics.median(ratios), 1.2
 
 
