@@ -179,5 +179,5 @@ def test_a_named_trust_list_replaces_the_bundled_one(tmp_path: Path, monkeypatch
     monkeypatch.setattr(provenance, "settings", lambda: Settings(trust_list=listed))
     assert provenance.trust_anchors() == "# mine\n"
     listed.unlink()
-    with pytest.raises(UsageError, match="anchors.pem can't be read"):
+    with pytest.raises(UsageError, match=r"anchors\.pem can't be read"):
         provenance.trust_anchors()
