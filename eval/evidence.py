@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from scipy.stats import binom
+
 from eval.examples import Example
 from eval.rows import Row
 from eval.table import table
@@ -28,7 +30,11 @@ def figures(pairs: Sequence[tuple[Example, Row]]) -> dict[str, Any]:
 
 
 def one(sets: dict[str, list[Row]], kind: str) -> dict[str, Any]:
-    """One kind; `kept`: the rate on reals is within what the finding states (the highest rate it stated)."""
+    """One kind.
+
+    kept: the rate on reals is within what the finding states (the highest rate it stated). by_chance: how
+    probable as many hits on reals or more are, were the stated rate the true one.
+    """
     hits = {name: sum(accuses(row, kind) for row in rows) for name, rows in sets.items()}
     rates = {name: hits[name] / len(rows) if rows else None for name, rows in sets.items()}
     stated = max(
@@ -41,6 +47,7 @@ def one(sets: dict[str, list[Row]], kind: str) -> dict[str, Any]:
         "upper_95_real": rate_upper_bound(hits["real"], len(sets["real"])),
         "stated": stated,
         "kept": None if real is None else real <= stated,
+        "by_chance": float(binom.sf(hits["real"] - 1, len(sets["real"]), stated)),
     }
 
 
@@ -52,7 +59,7 @@ def show(found: dict[str, Any]) -> str:
     """The figures as text; kinds that never accuse are counted in one line."""
     speaking = {kind: f for kind, f in found["kinds"].items() if any(f["hits"].values())}
     rows = [
-        [kind, f["hits"]["real"], f["rates"]["real"], f["stated"], {True: "yes", False: "NO"}.get(f["kept"]),
+        [kind, f["hits"]["real"], f["rates"]["real"], f["stated"], {True: "yes", False: "NO"}.get(f["kept"]), f["by_chance"],
          f["rates"]["synthetic"], f["rates"]["tampered"], f["hits"]["screenshot"]]
         for kind, f in speaking.items()
     ]  # fmt: skip

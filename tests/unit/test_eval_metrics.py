@@ -279,6 +279,7 @@ def test_a_finding_is_held_to_the_rate_it_states() -> None:
     assert noise["kept"]
     assert ghost["rates"]["real"] == 0.5
     assert not ghost["kept"]
+    assert ghost["by_chance"] == pytest.approx(1 - 0.7**4 - 4 * 0.3 * 0.7**3)
     text = evidence.show(found)
     assert "NO" in text
     assert "1 other kinds never did" in text
