@@ -58,21 +58,13 @@ def accuses(row: Row, kind: str) -> bool:
 def show(found: dict[str, Any]) -> str:
     """The figures as text; kinds that never accuse are counted in one line."""
     speaking = {kind: f for kind, f in found["kinds"].items() if any(f["hits"].values())}
-    rows = [
-        [kind, f["hits"]["real"], f["rates"]["real"], f["stated"], {True: "yes", False: "NO"}.get(f["kept"]), f["by_chance"],
-         f["rates"]["synthetic"], f["rates"]["tampered"], f["hits"]["screenshot"]]
-        for kind, f in speaking.items()
-    ]  # fmt: skip
+    words = {True: "yes", False: "NO", None: None}
+    rows = []
+    for kind, f in speaking.items():
+        held = [f["hits"]["real"], f["rates"]["real"], f["stated"], words[f["kept"]], f["by_chance"]]
+        rows.append([kind, *held, f["rates"]["synthetic"], f["rates"]["tampered"], f["hits"]["screenshot"]])
     n = ", ".join(f"{count} {name}" for name, count in found["n"].items())
-    header = [
-        "finding",
-        "on reals",
-        "rate",
-        "stated",
-        "kept",
-        "on synthetic",
-        "on tampered",
-        "on screenshots",
-    ]
+    header = ["finding", "on reals", "rate", "stated", "kept", "by chance"]
+    header += ["on synthetic", "on tampered", "on screenshots"]
     silent = len(found["kinds"]) - len(speaking)
     return table(f"findings that support a fake ({n})", header, rows) + f"\n  {silent} other kinds never did"
