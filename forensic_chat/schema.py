@@ -50,7 +50,7 @@ class Verdict(Model):
     label: Label
     probabilities: Probabilities
     fake_probability: Unit
-    """Synthetic + tampered; 0.5 is the operating point."""
+    """synthetic + tampered; 0.5 is the operating point."""
     confidence: str
     """The probability of the label in words: "very likely", "likely", "leaning", "undecided"."""
 
@@ -96,10 +96,7 @@ class Claim(Model):
     findings: list[str]
     region: str | None = None
     verified: bool | None
-    """True: every check passed.
-
-    False: one failed. None: nothing in it can be checked by code.
-    """
+    """True: every check passed. False: one failed. None: nothing in it can be checked by code."""
 
     check: str
     """How it was verified, or what failed."""
