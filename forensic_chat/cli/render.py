@@ -17,7 +17,7 @@ from forensic_chat.schema import CLASSES, Claim, Examination, Finding, Region
 WIDTH = 100
 STYLES = {"real": "green", "synthetic": "magenta", "tampered": "red", "inconclusive": "yellow"}
 MEANINGS = {
-    "real": "no sign that it was generated or altered",
+    "real": "no sign of generation was found; local edits are often missed",
     "synthetic": "looks generated as a whole",
     "tampered": "looks like a photo with altered parts",
     "inconclusive": "what was found does not decide",
