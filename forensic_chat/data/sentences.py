@@ -501,7 +501,7 @@ PHRASES: dict[str, Phrases] = {
             "{v} bytes after the end of the image are no reason for doubt",
             "The file ends as expected, with {v} trailing bytes",
         ),
-        rule=("A camera file usually ends where the image ends",),
+        rule=("A camera file usually has no trailing bytes: it ends where the image ends",),
         real=("A real photo would usually end without trailing bytes",),
         explain=(
             "Trailing bytes come after the image in the file. Phones and apps add some too; they "
@@ -570,8 +570,8 @@ PHRASES: dict[str, Phrases] = {
             ),
         ),
         real=(
-            "A real photo would carry sensor and lens traces, and the encoder would score it low",
-            "In a real photo, the encoder would see irregular detail from sensor and lens",
+            "A real photo would carry sensor and lens traces, and its whole-image score would be low",
+            "In a real photo, the encoder would see no generator traces but detail from sensor and lens",
         ),
         explain=(
             "The encoder is a trained network that scores from 0 to 1 how much the fine detail looks "
@@ -597,12 +597,13 @@ PHRASES: dict[str, Phrases] = {
             "Learned traces of editing were looked for; a score of {v} is unremarkable",
         ),
         rule=(
-            "All parts of one photo pass through one camera, so their traces should agree",
+            "All parts of one photo pass through one camera; the encoder was trained to see where an edit "
+            "should break that",
             "An edit usually replaces the camera's traces with others, which the encoder was trained to see",
         ),
         real=(
-            "A real photo would carry the same camera traces in every part",
-            "In a real photo, the encoder would find one kind of trace from edge to edge",
+            "A real photo would carry the same camera traces in every part and no traces of an edit",
+            "In a real photo, the encoder would find no edited part from edge to edge",
         ),
         explain=(
             "The local-change score comes from a trained network that compares traces across the "

@@ -13,6 +13,8 @@ _NUMBER = re.compile(
     r"(?<!\w)(?<!\d\.)([-−+]?(?:\d+(?:[.,]\d+)*|\.\d+))"
     r"(?!(?:st|nd|rd|th)\b)(\s?%| per ?cent)?"
 )
+_SCALE = re.compile(r"(?<=\d) (?:out )?of 1(?![.,]?\d)|\b(?:from|between) 0 (?:to|and) 1(?![.,]?\d)")
+"""The range of a score: "0.42 of 1", "from 0 to 1"."""
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _COMPARED = re.compile(r"\b(?:above|below|over|under|exceeds|at least|at most|more than|less than|up to)\s$")
 _LOW = (
@@ -43,7 +45,7 @@ def foreign_quote(text: str, cited: list[Finding]) -> str | None:
 
 def foreign_number(text: str, cited: list[Finding], region: Region | None) -> str | None:
     """A number that neither a cited finding's value nor the cited region's box, area or score equals."""
-    text = _QUOTE.sub(" ", text)
+    text = _SCALE.sub(" ", _QUOTE.sub(" ", text))
     for pattern, is_known in ((_BOX, _box), (_CORNER, _corner), (_SIZE, _size)):
         for match in pattern.finditer(text):
             if not is_known(tuple(int(group) for group in match.groups()), region):
@@ -73,13 +75,15 @@ def quotes_region(text: str, region: Region | None) -> str:
         return ""
     if _BOX.search(text) or _CORNER.search(text):
         return f"{region.id}'s box"
-    numbers = _NUMBER.finditer(_SIZE.sub(" ", text))
+    numbers = _NUMBER.finditer(_SIZE.sub(" ", _SCALE.sub(" ", text)))
     return f"{region.id}'s size" if any(_known(match, [], region) for match in numbers) else ""
 
 
 def quotes_value(text: str, cited: list[Finding]) -> str:
     """Which cited findings have their value written in the sentence: "E3 = 0.42, E5 = 12", or ""."""
-    bare = _SIZE.sub(" ", _CORNER.sub(" ", _BOX.sub(" ", _QUOTE.sub(" ", text))))
+    bare = _QUOTE.sub(" ", text)
+    for pattern in (_SCALE, _BOX, _CORNER, _SIZE):
+        bare = pattern.sub(" ", bare)
     numbers = list(_NUMBER.finditer(bare))
     said = [finding for finding in cited if _says(text, finding, numbers)]
     return ", ".join(f"{finding.id} = {written(finding.value)}" for finding in said)

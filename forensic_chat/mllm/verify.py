@@ -20,11 +20,14 @@ from forensic_chat.mllm.numbers import (
 from forensic_chat.mllm.positions import misplaced
 from forensic_chat.mllm.vocabulary import (
     Polarity,
+    clauses,
     general,
+    measures,
     polarities,
     speaks_of,
     stray_word,
     supported_labels,
+    topics,
 )
 from forensic_chat.schema import Claim, Finding, Label, Region
 
@@ -106,6 +109,8 @@ def _judge(
         raise _FailedError(f'quotes "{wrong}", which the cited findings do not hold')
     if wrong := foreign_number(claim.text, cited, region):
         raise _FailedError(f"writes {wrong}, which no cited finding or region measured")
+    if wrong := _misattributed(claim.text, cited, region):
+        raise _FailedError(f"writes {wrong} beside another finding than the one that measured it")
     measured = quotes_value(claim.text, cited) or quotes_region(claim.text, region)
     text = without_values(claim.text, cited)
     for finding in cited:
@@ -113,6 +118,10 @@ def _judge(
             raise _FailedError(f"does not speak of what {finding.id} measures ({finding.kind})")
     if stray := stray_word(text, drew):
         raise _FailedError(f'speaks of "{stray}" without citing a finding for it')
+    for topic in topics(text):
+        if not any(topic in measures(finding) for finding in drew):
+            about = "generation" if topic == "synthetic" else "a local edit"
+            raise _FailedError(f"speaks of {about}, which no cited finding measures")
     if wrong := misplaced(text, region, image_size):
         raise _FailedError(wrong)
     is_general = general(text) and not measured
@@ -127,6 +136,17 @@ def _judge(
     if "stated" not in says:
         support = ", which supports a fake verdict" if "artefact" in says else ", which supports none"
     return True, (f"cites {measured} as measured" if measured else f"cites {ids}") + support
+
+
+def _misattributed(text: str, cited: list[Finding], region: Region | None) -> str | None:
+    """A number in a clause that speaks of some of several cited findings, and of none that has this value."""
+    if len(cited) < 2:
+        return None
+    for clause in clauses(text):
+        owners = [finding for finding in cited if speaks_of(without_values(clause, cited), finding)]
+        if owners and (wrong := foreign_number(clause, owners, region)):
+            return wrong
+    return None
 
 
 def _check_polarity(

@@ -7,55 +7,69 @@ and lets no false one through on wording that nobody foresaw.
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from forensic_chat.schema import Finding
 
 Polarity = Literal["artefact", "clean", "stated"]
+FakeLabel = Literal["synthetic", "tampered"]
 
 
 @dataclass(frozen=True)
 class Words:
-    """`own`: words that speak of this kind only. `shared`: words that may also speak of it."""
+    """The vocabulary of one kind of finding."""
 
     own: str
+    """Words that speak of this kind only."""
     shared: str = ""
+    """Words that speak of it where a word for what it measures stands beside them."""
+    measures: tuple[FakeLabel, ...] = ()
+    """The fake labels for or against which it can speak."""
 
 
 _JPEG = "jpegs?|compress(?:ed|ion)|recompress(?:ed|ion)|blocks?"
 _ENCODER = "encoders?|traces?|networks?|learned"
+_GENERATED: tuple[FakeLabel, ...] = ("synthetic",)
+_EDITED: tuple[FakeLabel, ...] = ("tampered",)
 
 KINDS: dict[str, Words] = {
     "provenance.c2pa": Words(
-        "content credentials?|credentials?|c2pa|manifests?|provenance", "signed|signatures?"
+        "content credentials?|credentials?|c2pa|manifests?|provenance",
+        "signed|signatures?",
+        _GENERATED + _EDITED,
     ),
     "metadata.generator": Words(
-        "generators? (?:names?|signatures?|parameters?|tags?)|prompts?|sampling parameters",
+        "generators? (?:names?|signatures?|parameters?|tags?|marks?)|prompts?|sampling parameters"
+        "|marks? of an? (?:image )?generator",
         "metadata|exif|xmp",
+        _GENERATED,
     ),
-    "metadata.software": Words("software|programs?", "editors?|metadata|exif|xmp"),
+    "metadata.software": Words("software|programs?", "editors?|metadata|exif|xmp", _EDITED),
     "metadata.camera": Words("cameras? (?:models?|make|names?|tags?|entry)|exif", "metadata|xmp"),
-    "metadata.thumbnail": Words("thumbnails?|embedded previews?", "metadata|exif"),
-    "metadata.dates": Words("dates?|timestamps?|times recorded", "metadata|exif|xmp"),
-    "jpeg.quality": Words("quality|quantis\\w+|quantiz\\w+", _JPEG),
-    "jpeg.double": Words("twice|double|second (?:compression|save)|re-?saved|saved again", _JPEG),
-    "jpeg.ghost": Words("ghosts?", _JPEG),
-    "jpeg.grid": Words("grids?", _JPEG + "|align\\w*|misalign\\w*"),
-    "noise.inconsistency": Words("noise|grain"),
-    "copymove.matches": Words(
-        "copy-?move|cop(?:y|ied|ies)|cloned?|duplicat\\w+|repeated|matches|matching points"
+    "metadata.thumbnail": Words("thumbnails?|embedded previews?", "metadata|exif", _EDITED),
+    "metadata.dates": Words("dates?|timestamps?|times recorded", "metadata|exif|xmp", _EDITED),
+    "jpeg.quality": Words("quality|quantis\\w+|quantiz\\w+", _JPEG, _EDITED),
+    "jpeg.double": Words(
+        "twice|double|second (?:compression|save)|earlier save|re-?saved|saved again", _JPEG, _EDITED
     ),
-    "spectrum.peaks": Words("peaks?|upsampl\\w+", "spectr\\w+|frequenc\\w+|periodic\\w*"),
+    "jpeg.ghost": Words("ghosts?", _JPEG, _EDITED),
+    "jpeg.grid": Words("grids?", _JPEG + "|align\\w*|misalign\\w*", _EDITED),
+    "noise.inconsistency": Words("noise|grain", measures=_EDITED),
+    "copymove.matches": Words(
+        "copy-?move|cop(?:y|ied|ies)|cloned?|duplicat\\w+|repeated|matches|matching points", measures=_EDITED
+    ),
+    "spectrum.peaks": Words("peaks?|upsampl\\w+", "spectr\\w+|frequenc\\w+|periodic\\w*", _GENERATED),
     "spectrum.resampling": Words(
-        "resampl\\w+|rescal\\w+|interpolat\\w+", "spectr\\w+|frequenc\\w+|periodic\\w*"
+        "resampl\\w+|rescal\\w+|interpolat\\w+", "spectr\\w+|frequenc\\w+|periodic\\w*", _EDITED
     ),
     "container.trailing_bytes": Words(
-        "trailing|appended|after the end of the (?:image|file)", "bytes?|container|file"
+        "trailing|appended|after the end of the (?:image|file)", "bytes?|container|file", _EDITED
     ),
-    "container.type_mismatch": Words("file types?|extensions?|file names?", "container|file|format"),
-    "encoder.synthetic": Words("whole-image (?:score|traces?)", _ENCODER + "|synthetic score"),
-    "encoder.tampered": Words("local-change (?:score|traces?)", _ENCODER + "|tampered score"),
-    "encoder.mask": Words("mask(?:s|ed)?|marked", _ENCODER),
+    "container.type_mismatch": Words("file types?|extensions?|file names?", "container|file|format", _EDITED),
+    "encoder.synthetic": Words("whole-image (?:score|traces?)", _ENCODER + "|scores?", _GENERATED),
+    "encoder.tampered": Words("local-change (?:score|traces?)", _ENCODER + "|scores?", _EDITED),
+    "encoder.mask": Words("mask(?:s|ed)?|marked", _ENCODER, _EDITED),
     "encoder.familiarity": Words("familiar\\w*|unfamiliar\\w*|training images?", _ENCODER),
     "encoder.stability": Words(
         "stab(?:le|ility)|unstable|re-?deliver\\w*", _ENCODER + "|" + _JPEG + "|rescal\\w+|re-?saved|quality"
@@ -111,11 +125,18 @@ _DENIES_CLEAN = re.compile(
 _DENIED_NOUN = re.compile(
     rf"\b(?:no|none of the|without|lacks?|lacking)(?: [\w-]+){{0,3}}? (?:figure|{_NOUNS})\b"
 )
+_PART = re.compile(r"[,;](?!\d)|\b(?:but|while|whereas|although|though|and|yet)\b")
 _CLAUSE = re.compile(r"[,;:()]| - |—|–|\b(?:but|while|whereas|although|though|and|yet|because|since)\b")
-_SAYS_SYNTHETIC = r"synthetic|generated|ai|synthesi[sz]ed"
-_SAYS_TAMPERED = (
-    r"tamper(?:ed|ing)|edit(?:ed|ing|s)?|past(?:ed|ing)|splic(?:ed|ing)|retouch(?:ed|ing)|inserted"
-)
+_TOPICS: dict[FakeLabel, str] = {
+    "synthetic": (
+        r"synthetic|generat(?:ed|ion|ive)|synthe(?:sis|si[sz]ed)|ai"
+        r"|generators?(?! (?:names?|signatures?|parameters?|tags?|marks?))"
+    ),
+    "tampered": (
+        r"tamper(?:ed|ing)|edit(?:ed|ing|s)?|past(?:ed|ing)|splic(?:e|ed|es|ing)|retouch(?:ed|ing)|inserted"
+        r"|alter(?:ed|ations?)|local(?:ly)?[ -]chang(?:es?|ed)"
+    ),
+}
 _GENERAL = re.compile(
     r"would|should|usually|normally|typically|generally|in general"
     r"|(?:real|genuine|ordinary|authentic) (?:photos?|photographs?|pictures?|images?"
@@ -135,9 +156,30 @@ def kind_words(finding: Finding) -> Words:
 
 
 def speaks_of(sentence: str, finding: Finding) -> bool:
-    """Whether a word for the finding occurs in the sentence."""
+    """Whether a word for the finding occurs in the sentence, and for a shared one a word for what it
+    measures."""
     words = kind_words(finding)
-    return _has(words.own, sentence) or (bool(words.shared) and _has(words.shared, sentence))
+    if _has(words.own, sentence):
+        return True
+    return bool(words.shared) and _has(words.shared, sentence) and bool(topics(sentence) & measures(finding))
+
+
+def topics(sentence: str) -> set[FakeLabel]:
+    """The fake labels that the sentence speaks of, for or against."""
+    return {label for label, words in _TOPICS.items() if _has(words, sentence)}
+
+
+def measures(finding: Finding) -> set[FakeLabel]:
+    """The fake labels that a finding can speak for or against: those of its kind, and the one it supports."""
+    labels = set(kind_words(finding).measures)
+    if finding.supports in ("synthetic", "tampered"):
+        labels.add(finding.supports)
+    return labels
+
+
+def clauses(sentence: str) -> list[str]:
+    """The parts of a sentence that say one thing each, their figures in brackets included."""
+    return _PART.split(sentence)
 
 
 def stray_word(sentence: str, cited: list[Finding]) -> str | None:
@@ -168,15 +210,11 @@ def polarities(sentence: str) -> set[Polarity]:
     return seen or {"stated"}
 
 
-def supported_labels(sentence: str) -> list[Literal["synthetic", "tampered"]]:
-    """The fake labels that the sentence itself names as what an artefact stands for."""
-    lowered = re.sub(_NAMES, "figure", sentence.lower())
-    labels: list[Literal["synthetic", "tampered"]] = []
-    if _has(_SAYS_SYNTHETIC, lowered):
-        labels.append("synthetic")
-    if _has(_SAYS_TAMPERED, lowered):
-        labels.append("tampered")
-    return labels if len(labels) == 1 else []
+def supported_labels(sentence: str) -> set[FakeLabel]:
+    """The fake label that the sentence itself names as what an artefact stands for; nothing if it names
+    both."""
+    named = topics(re.sub(_NAMES, "figure", sentence.lower()))
+    return named if len(named) == 1 else set()
 
 
 def general(sentence: str) -> bool:
@@ -206,6 +244,7 @@ def _negations(clause: str, before: int) -> int:
     )
 
 
+@cache
 def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{pattern})(?![\w])")
 
