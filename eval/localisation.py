@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from eval.examples import Example
+from eval.guards import f1_within_iou
 from eval.rows import Row
 from eval.table import table
 from forensic_chat.scoring.detection import group_intervals
@@ -74,12 +75,11 @@ def method(
 
 
 def fit(rows: Sequence[Row], name: str) -> dict[str, float]:
-    """Means over images. F1 is a concave function of IoU, so the mean F1 can't exceed F1 at the mean IoU: a
-    figure that does was put together wrongly."""
+    """Means over images."""
     if not rows:
         return {}
     means = {key: float(np.mean([of_row(r, name)[key] for r in rows])) for key in FIT}
-    assert means["f1"] <= 2 * means["iou"] / (1 + means["iou"]) + 1e-5, "F1 and IoU contradict each other"
+    f1_within_iou(means["f1"], means["iou"])
     return means
 
 

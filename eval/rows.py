@@ -155,11 +155,11 @@ def _content(example: Example) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-def made_by(models: dict[str, str]) -> str:
+def made_by(models: dict[str, str], decides: Sequence[str] = DECIDES) -> str:
     """One hash of the models, the evidence's calibration and the code that decides; comments and docstrings
     don't count."""
     package, here = Path(forensic_chat.__file__).parent, Path(__file__).parent
-    roots = [*(package / part for part in DECIDES), *(here / part for part in _MEASURES)]
+    roots = [*(package / part for part in decides), *(here / part for part in _MEASURES)]
     files = [path for root in roots for path in ([root] if root.is_file() else sorted(root.rglob("*.py")))]
     digest = hashlib.sha256(json.dumps(models, sort_keys=True).encode())
     digest.update((package / "evidence" / "calibration.json").read_bytes())

@@ -1,7 +1,8 @@
 """Measure the shipped product: python -m eval.run --suite detection --data DIR --out DIR
 
 Examines every image as a user would, without a rationale, and keeps each result in OUT/rows.jsonl: a stopped
-run goes on where it was. Figures go to OUT/results.json and, readable, to stdout.
+run goes on where it was. Figures go to OUT/results.json and, readable, to stdout. The suite `explanation` asks
+and keeps answers in OUT/answers.jsonl; without --data it makes its pictures itself.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from eval import detection, evidence, forged, localisation, robustness
+from eval import detection, evidence, explanation, forged, guards, localisation, robustness
 from eval.examples import Example, read, sample
 from eval.rows import Look, Row, complete, made_by
 from forensic_chat.data.laundering import PLATFORMS
@@ -32,6 +33,7 @@ SUITES: dict[str, ModuleType] = {
     "localisation": localisation,
     "robustness": robustness,
     "evidence": evidence,
+    "explanation": explanation,
 }
 WITH_FORGED = ("detection", "localisation")
 _LIBRARIES = ("forensic-chat", "numpy", "opencv-python-headless", "pillow", "scipy", "scikit-learn", "torch",
@@ -41,18 +43,25 @@ _LIBRARIES = ("forensic-chat", "numpy", "opencv-python-headless", "pillow", "sci
 def parser() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(prog="python -m eval.run", description=__doc__.partition("\n")[0])
     arguments.add_argument("--suite", nargs="+", choices=SUITES, required=True)
-    arguments.add_argument(
-        "--data", type=Path, required=True, help="manifest, or folder real/ fake/ tampered/ mask/"
-    )
+    arguments.add_argument("--data", type=Path, help="manifest, or folder real/ fake/ tampered/ mask/")
     arguments.add_argument("--split", help="of a manifest; default: val. `all` for every image")
     arguments.add_argument("--view", default="whole", help="of gathered images: whole, crop1 or crop2")
     arguments.add_argument(
-        "--limit", type=int, help="at most so many images, evenly over classes and sources"
+        "--limit",
+        type=int,
+        help="at most so many images, evenly over classes and sources; for explanation: items, default 720",
     )
     arguments.add_argument("--forged", type=int, default=0, help="also forge so many of the real photos")
     arguments.add_argument("--out", type=Path, required=True)
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--draws", type=int, default=500, help="of the bootstrap")
+    arguments.add_argument(
+        "--system",
+        nargs="+",
+        default=["embedded"],
+        help="for explanation: embedded, embedded-base, template, a .jsonl of answers, a .yaml of an endpoint",
+    )
+    arguments.add_argument("--judge", type=Path, help="for explanation: a .yaml of an endpoint that grades")
     return arguments
 
 
@@ -75,16 +84,23 @@ def run(options: argparse.Namespace, examiner: Examiner) -> Any:
     """Yields text, suite by suite, after writing results.json."""
     if options.limit is not None and options.limit < 1:
         raise UsageError("--limit must be at least 1")
+    if options.data is None and options.suite != ["explanation"]:
+        raise UsageError("--data is needed: a manifest, or a folder real/ fake/ tampered/ mask/")
     options.out.mkdir(parents=True, exist_ok=True)
     split = None if options.split == "all" else options.split or "val"
-    chosen = read(options.data, split, options.view)
+    chosen = read(options.data, split, options.view) if options.data else None
+    if "explanation" in options.suite:
+        yield from explained(options, chosen, examiner)
+    suites = [suite for suite in options.suite if suite != "explanation"]
+    if chosen is None or not suites:
+        return
     examples = sample(chosen, options.limit, options.seed)
     if options.forged:
         examples += forged.write(chosen, options.out / "forged", options.forged, options.seed)
     threshold, maker = examiner.calibration.mask_threshold, made_by(examiner.models)
     about = provenance(options, examples, examiner.models, maker, threshold)
     yield headline(about)
-    for suite in options.suite:
+    for suite in suites:
         chains = PLATFORMS if suite == "robustness" else {"clean": ()}
         kept = [e for e in examples if suite in WITH_FORGED or not e.forged]
         rows = complete(
@@ -93,6 +109,19 @@ def run(options: argparse.Namespace, examiner: Examiner) -> Any:
         found = measured(suite, list(zip(kept * len(chains), rows, strict=True)), options)
         keep(options.out / "results.json", suite, {"run": about, "figures": found})
         yield f"\n== {suite}\n{SUITES[suite].show(found)}"
+
+
+def explained(options: argparse.Namespace, chosen: list[Example] | None, examiner: Examiner) -> Any:
+    """The suite that asks; yields text after writing results.json."""
+    examples = explanation.images(chosen, options)
+    about = provenance(
+        options, examples, examiner.models, made_by(examiner.models), examiner.calibration.mask_threshold
+    )
+    about["thresholds"] = guards.frozen_thresholds(examiner.calibration)
+    yield headline(about)
+    asked, found = explanation.measure(examples, options, lambda: examiner, progress)
+    keep(options.out / "results.json", "explanation", {"run": about | asked, "figures": found})
+    yield f"\n== explanation\n{explanation.show(found)}"
 
 
 def measured(suite: str, pairs: list[tuple[Example, Row]], options: argparse.Namespace) -> dict[str, Any]:
@@ -125,7 +154,9 @@ def provenance(
         )
     return {
         "options": {
-            name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(options).items()
+            if name != "out"
         },
         "data": {
             "sha256": digest.hexdigest(),

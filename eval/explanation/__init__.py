@@ -1,0 +1,140 @@
+"""An ExplainFake-style benchmark: five aspects of what a system says about an image, 0 to 100, by code.
+
+`measure` is what `python -m eval.run --suite explanation` runs; docs/benchmark.md explains it to its reader.
+"""
+
+import json
+from argparse import Namespace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import forensic_chat
+from eval import guards
+from eval.examples import Example
+from eval.explanation import answers, figures, items, pictures
+from eval.explanation.endpoint import Chat
+from eval.explanation.figures import Line
+from eval.explanation.items import Item
+from eval.explanation.judge import Judge, JudgeConfig, judged, require_other_family
+from eval.explanation.sheet import ANSWERS, ITEMS, JUDGED, SCORES
+from eval.explanation.systems import System, named
+from forensic_chat.errors import UsageError
+from forensic_chat.examiner import Examiner
+
+Step = Callable[[int, int], None]
+
+
+def images(examples: list[Example] | None, options: Namespace) -> list[Example]:
+    """The images to ask about: of the data or, without any, made by code under OUT/pictures."""
+    if examples is not None:
+        return items.choose(examples, options.limit, options.seed)
+    wanted = -(-(options.limit or items.ITEMS) // items.PER_IMAGE)
+    return pictures.write(options.out / "pictures", wanted, options.seed)
+
+
+def measure(
+    chosen: list[Example], options: Namespace, examiner: Callable[[], Examiner], on_step: Callable[[], Step]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Ask, score and compare the systems; what made the figures, and the figures.
+
+    Writes OUT/items.jsonl, answers.jsonl, scores.jsonl and, with a judge, its replies and grades. Raises
+    UsageError, InputRejected, BackendUnavailable.
+    """
+    guards.not_trained_on(options.split)
+    folder = options.data.parent if options.data and options.data.is_file() else options.data
+    asked = items.build(chosen, options.limit, folder)
+    items.write(asked, options.out / ITEMS)
+    systems = [named(name, examiner) for name in options.system]
+    names = [system.name for system in systems]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two systems are called alike: {', '.join(names)}; rename one")
+    config = JudgeConfig.load(options.judge) if options.judge else None
+    if config:
+        require_other_family(config, systems)
+    found = {
+        system.name: figures.lines(asked, answers.complete(asked, system, options.out / ANSWERS, on_step()))
+        for system in systems
+    }
+    write_scores(found, options.out / SCORES)
+    first = names[0]
+    result: dict[str, Any] = {
+        "systems": {
+            name: figures.figures(lines, options.seed, options.draws) for name, lines in found.items()
+        },
+        "pairs": [
+            {
+                "a": first,
+                "b": name,
+                "by": figures.paired(found[first], found[name], options.seed, options.draws),
+            }
+            for name in names[1:]
+        ],
+    }
+    if config:
+        result["judge"] = _judge(config, found, options.out)
+    return about(asked, systems, options), result
+
+
+def about(asked: list[Item], systems: list[System], options: Namespace) -> dict[str, Any]:
+    """What made the figures, beside what every suite states."""
+    return {
+        "items": {
+            "count": len(asked),
+            "images": len({item.example.id for item in asked}),
+            "kinds": len({item.kind for item in asked}),
+            "sha256": items.digest(asked),
+            "made_by_code": options.data is None,
+        },
+        "systems": {s.name: {"family": s.family, "models": s.models, "maker": s.maker} for s in systems},
+        "rules": rules(),
+    }
+
+
+def rules() -> str:
+    """SHA-256 of the code that scores: figures of different rules are not to be compared."""
+    package = Path(forensic_chat.__file__).parent
+    return guards.rules([*Path(__file__).parent.glob("*.py"), *(package / "mllm").glob("*.py")])
+
+
+def write_scores(found: dict[str, list[Line]], path: Path) -> None:
+    """Every score with what it rests on, one object a line."""
+    _write(
+        path,
+        (
+            {
+                "item": line.item.id,
+                "system": name,
+                "truth": line.item.truth.label,
+                "verdict": line.scored.verdict,
+                "aspects": line.scored.aspects,
+                "iou": line.scored.iou,
+                "facts": [asdict(fact) for fact in line.scored.facts],
+                "contradictions": line.scored.contradictions,
+                "failed": line.scored.failed,
+            }
+            for name, lines in found.items()
+            for line in lines
+        ),
+    )
+
+
+def _judge(config: JudgeConfig, found: dict[str, list[Line]], out: Path) -> dict[str, Any]:
+    judge = Judge(Chat(config), config.model, out / "judge_replies.jsonl")
+    result, grades = judged(judge, config, found)
+    _write(out / JUDGED, ({"item": i, "system": s, "aspects": by} for (i, s), by in grades.items()))
+    return result
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def show(found: dict[str, Any]) -> str:
+    """The figures as text."""
+    text = figures.show(found["systems"], found["pairs"])
+    if "judge" in found:
+        graded = {k: v for k, v in found["judge"].items() if k in ("systems", "bias", "agreement")}
+        text += f"\n\njudged by {found['judge']['model']}: {json.dumps(graded)}"
+    return text

@@ -1,0 +1,145 @@
+"""What each system answered, kept in an append-only JSONL file so that a stopped run goes on.
+
+An answer holds while the image, the questions and the system are the same; else it is asked for again and
+the later line holds.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from eval.explanation.facts import Evidence
+from eval.explanation.items import Item
+from forensic_chat.errors import AnswerUnparsable, InputRejected, UsageError
+from forensic_chat.schema import Finding, Region
+
+
+@dataclass(frozen=True)
+class Given:
+    """A system's answers to one item."""
+
+    answers: list[str]
+    """One for each turn."""
+    evidence: Evidence = field(default_factory=Evidence)
+    note: str | None = None
+    """What a reader must know, for example that code wrote the text."""
+
+
+class System(Protocol):
+    """Anything that can be asked about an image."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def family(self) -> str:
+        """Of the model that writes: a judge must be of another one."""
+        ...
+
+    @property
+    def maker(self) -> str:
+        """Changes whenever its answers may."""
+        ...
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Names to versions and hashes."""
+        ...
+
+    def answer(self, item: Item) -> Given:
+        """Raises InputRejected or AnswerUnparsable for an item that it can't answer: counted as wrong.
+        BackendUnavailable stops the run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One line of the file."""
+
+    item: str
+    system: str
+    content: str
+    maker: str
+    answers: list[str] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    regions: list[dict[str, Any]] = field(default_factory=list)
+    note: str | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence(
+            [Finding.model_validate(f) for f in self.findings],
+            [Region.model_validate(r) for r in self.regions],
+        )
+
+
+def complete(
+    items: Sequence[Item],
+    system: System,
+    path: Path,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Answer]:
+    """An answer of the system to every item, in that order; those that `path` lacks are asked for and
+    appended. Raises UsageError for a file with other content, BackendUnavailable."""
+    earlier, length = read(path)
+    maker = system.maker
+    found = []
+    with path.open("ab") as lines:
+        lines.truncate(length)
+        for done, item in enumerate(items, 1):
+            content = item.content
+            known = earlier.get((item.id, system.name))
+            if known is None or (known.content, known.maker) != (content, maker):
+                known = ask(item, system, content, maker)
+                lines.write(json.dumps(asdict(known), ensure_ascii=False).encode() + b"\n")
+                lines.flush()
+                os.fsync(lines.fileno())
+                on_step(done, len(items))
+            found.append(known)
+    return found
+
+
+def ask(item: Item, system: System, content: str, maker: str) -> Answer:
+    """One new line."""
+    start = time.perf_counter()
+    try:
+        given = system.answer(item)
+    except (InputRejected, AnswerUnparsable) as error:
+        return Answer(item.id, system.name, content, maker, error=str(error))
+    return Answer(
+        item.id,
+        system.name,
+        content,
+        maker,
+        given.answers,
+        [finding.model_dump() for finding in given.evidence.findings],
+        [region.model_dump(mode="json") for region in given.evidence.regions],
+        given.note,
+        seconds=round(time.perf_counter() - start, 4),
+    )
+
+
+def read(path: Path) -> tuple[dict[tuple[str, str], Answer], int]:
+    """The last line of each item and system, and how many bytes complete lines take."""
+    found: dict[tuple[str, str], Answer] = {}
+    length = 0
+    if not path.exists():
+        return found, length
+    with path.open("rb") as lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                row = Answer(**json.loads(line))
+            except (ValueError, TypeError):
+                raise UsageError(
+                    f"{path.name} has lines that are no answers of this benchmark; choose another --out"
+                ) from None
+            found[row.item, row.system] = row
+            length += len(line)
+    return found, length

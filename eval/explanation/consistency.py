@@ -1,0 +1,96 @@
+"""Logical Consistency: what an answer says in one place against what it says in another. The truth plays no
+part.
+"""
+
+import re
+from collections.abc import Sequence
+
+from eval.explanation.reading import Reading, asserted
+from forensic_chat.mllm.claims import ParsedClaim
+from forensic_chat.mllm.vocabulary import KINDS, general, polarities
+
+KEEPS = {
+    "the verdict changes between turns": 0.3,
+    "another label is asserted beside the verdict": 0.4,
+    "the probability contradicts the verdict": 0.5,
+    "the probability changes between turns": 0.6,
+    "an artefact is asserted on a verdict of real": 0.4,
+    "nothing that is asserted supports a fake verdict": 0.5,
+    "two sentences contradict each other": 0.4,
+}
+"""Contradiction -> the share of the score that it leaves; several multiply."""
+LEAST = 1 / 3
+"""A label of three with a lower probability than this is not the likeliest one."""
+SAME = 0.05
+"""Probabilities that differ by no more than this are the same, rounded."""
+
+
+def contradictions(answers: Sequence[Reading]) -> list[str]:
+    """The names in `KEEPS` that apply to a conversation's answers, the opening's first."""
+    opening = answers[0]
+    label = next((answer.label for answer in answers if answer.label), None)
+    pieces = [piece for answer in answers for piece in answer.pieces]
+    specific = [piece for piece in dict.fromkeys(pieces) if not general(piece.text)]
+    holds = {
+        "the verdict changes between turns": len({a.label for a in answers if a.label}) > 1,
+        "another label is asserted beside the verdict": any(
+            asserted(piece.text) - {label} for piece in specific if label
+        ),
+        "the probability contradicts the verdict": any(map(_probability_contradicts, answers)),
+        "the probability changes between turns": _probability_changes(answers),
+        "an artefact is asserted on a verdict of real": label == "real"
+        and any(_asserts(piece) for piece in specific),
+        "nothing that is asserted supports a fake verdict": label in ("synthetic", "tampered")
+        and bool(opening.pieces)
+        and not any(_asserts(piece) for piece in opening.pieces if not general(piece.text)),
+        "two sentences contradict each other": _sentences_contradict(specific),
+    }
+    return [name for name, applies in holds.items() if applies]
+
+
+def consistency(answers: Sequence[Reading]) -> float:
+    """0..1: the product of what the contradictions leave."""
+    share = 1.0
+    for name in contradictions(answers):
+        share *= KEEPS[name]
+    return share
+
+
+def _probability_contradicts(answer: Reading) -> bool:
+    if answer.probability is None or answer.label in (None, "inconclusive"):
+        return False
+    of, value = answer.probability
+    if of == "label":
+        return value < LEAST
+    return value > 0.5 if answer.label == "real" else value < 0.5
+
+
+def _probability_changes(answers: Sequence[Reading]) -> bool:
+    stated = [answer.probability for answer in answers if answer.probability]
+    return any(
+        of == other and abs(value - again) > SAME + 1e-9
+        for k, (of, value) in enumerate(stated)
+        for other, again in stated[k + 1 :]
+    )
+
+
+def _asserts(piece: ParsedClaim) -> bool:
+    return "artefact" in polarities(piece.text)
+
+
+def _sentences_contradict(pieces: Sequence[ParsedClaim]) -> bool:
+    """Whether of one finding, or one kind of trace, one sentence asserts what another denies."""
+    said: dict[str, set[str]] = {}
+    for piece in pieces:
+        says = polarities(piece.text)
+        if says in ({"artefact"}, {"clean"}):
+            for topic in _topics(piece):
+                said.setdefault(topic, set()).update(says)
+    return any(len(says) > 1 for says in said.values())
+
+
+def _topics(piece: ParsedClaim) -> list[str]:
+    if piece.findings:
+        return list(piece.findings)
+    lowered = piece.text.lower()
+    return [kind for kind, words in KINDS.items() if re.search(rf"\b(?:{words.own})\b", lowered)]
