@@ -2,13 +2,33 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import ClassVar
 
+from eval.examples import Example
 from eval.explanation.answers import Given
 from eval.explanation.facts import Evidence
-from eval.explanation.items import Item
-from forensic_chat.schema import Finding, Region, Supports
+from eval.explanation.items import Item, build_for
+from eval.explanation.truth import Truth, known
+from forensic_chat.schema import CLASSES, Finding, Region, Supports
+
+
+def items(images: int) -> list[Item]:
+    """Three items on each of so many images that exist on paper only, classes in turn."""
+    return [item for number in range(images) for item in _of_image(number)]
+
+
+def _of_image(number: int) -> list[Item]:
+    rng = Random(number)
+    label, size = CLASSES[number % 3], (rng.randint(300, 900), rng.randint(300, 900))
+    x, y = rng.randint(0, size[0] // 2), rng.randint(0, size[1] // 2)
+    box = (x, y, x + size[0] // 5, y + size[1] // 4)
+    bare = Truth(label, size, "JPEG", (box,) if label == "tampered" else (), 0.05 * (label == "tampered"))
+    maker = {"real": "camera", "synthetic": "Midjourney v6", "tampered": "splice"}[label]
+    truth = replace(bare, statements=tuple(known(bare, maker)))
+    example = Example(f"{label}/{number}.jpg", Path(f"{number}.jpg"), label, maker, "s", str(number))
+    return build_for(example, truth, number)
 
 
 class Sound:

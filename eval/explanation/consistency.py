@@ -5,7 +5,7 @@ part.
 import re
 from collections.abc import Sequence
 
-from eval.explanation.reading import Reading, asserted
+from eval.explanation.reading import Reading, asserted, speaks_of_probability
 from forensic_chat.mllm.claims import ParsedClaim
 from forensic_chat.mllm.vocabulary import KINDS, general, polarities
 
@@ -34,7 +34,7 @@ def contradictions(answers: Sequence[Reading]) -> list[str]:
     holds = {
         "the verdict changes between turns": len({a.label for a in answers if a.label}) > 1,
         "another label is asserted beside the verdict": any(
-            asserted(piece.text) - {label} for piece in specific if label
+            asserted(piece.text) - {answer.label or label} for answer in answers for piece in answer.pieces
         ),
         "the probability contradicts the verdict": any(map(_probability_contradicts, answers)),
         "the probability changes between turns": _probability_changes(answers),
@@ -75,7 +75,9 @@ def _probability_changes(answers: Sequence[Reading]) -> bool:
 
 
 def _asserts(piece: ParsedClaim) -> bool:
-    return "artefact" in polarities(piece.text)
+    """Whether a sentence gives an artefact as evidence: the verdict and its probability are none."""
+    about_verdict = speaks_of_probability(piece.text) or bool(asserted(piece.text))
+    return "artefact" in polarities(piece.text) and not about_verdict
 
 
 def _sentences_contradict(pieces: Sequence[ParsedClaim]) -> bool:

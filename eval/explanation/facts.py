@@ -13,7 +13,7 @@ from typing import Literal
 from eval.explanation.grounding import masked_out
 from eval.explanation.objects import things
 from eval.explanation.reading import Reading, asserted, boxes, speaks_of_probability, without_boxes
-from eval.explanation.truth import Truth
+from eval.explanation.truth import GENERATORS, Truth
 from forensic_chat.mllm.claims import ParsedClaim
 from forensic_chat.mllm.numbers import foreign_number
 from forensic_chat.mllm.positions import misplaced
@@ -27,6 +27,8 @@ _SHARE = re.compile(
     r"(\d+(?:\.\d+)?)\s?(?:%|per ?cent) of (?:the|this|its) (?:image|picture|photo|pixels|area)"
 )
 _SIZE = re.compile(r"(?<!\d)(\d{2,5})\s?(?:x|×|by)\s?(\d{2,5})(?!\d)")
+_MAKERS = re.compile(rf"\b(?:{'|'.join(GENERATORS.values())})(?:[ -]?v?\d+(?:\.\d+)*)?")
+"""Their version numbers are none of the image's."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _number(text: str, truth: Truth, evidence: Evidence) -> str | None:
     for box in boxes(text):
         if box[2] > truth.size[0] or box[3] > truth.size[1]:
             return f"gives the box {list(box)}, which lies outside the image"
-    bare = without_boxes(text)
+    bare = _MAKERS.sub(" ", without_boxes(text).lower())
     for width, height in _SIZE.findall(bare):
         if (int(width), int(height)) != truth.size and (width, height) != ("8", "8"):
             return f"writes {width}x{height}, which is not the image's size"

@@ -75,15 +75,22 @@ def build(examples: Sequence[Example], limit: int | None, folder: Path | None) -
     folder: of the data, for its statements. Raises InputRejected or UsageError for unusable images.
     """
     given = truth.stated(folder) if folder else {}
-    names = list(KINDS)
-    found: list[Item] = []
-    for number, example in enumerate(examples):
-        known = truth.of(example, given)
-        for k in range(number * PER_IMAGE, (number + 1) * PER_IMAGE):
-            kind = names[k % len(names)]
-            wording = k // len(names) % len(KINDS[kind].wordings)
-            found.append(Item(f"{example.id}#{kind}", example, kind, wording, known))
+    found = [
+        item
+        for number, example in enumerate(examples)
+        for item in build_for(example, truth.of(example, given), number)
+    ]
     return found[: limit or ITEMS]
+
+
+def build_for(example: Example, known: Truth, number: int) -> list[Item]:
+    """The items of the `number`-th image."""
+    names, found = list(KINDS), []
+    for k in range(number * PER_IMAGE, (number + 1) * PER_IMAGE):
+        kind = names[k % len(names)]
+        wording = k // len(names) % len(KINDS[kind].wordings)
+        found.append(Item(f"{example.id}#{kind}", example, kind, wording, known))
+    return found
 
 
 def write(items: Iterable[Item], path: Path) -> None:

@@ -69,7 +69,7 @@ def unparsable(results: Sequence[Doc]) -> float:
 
 def explanation_results(doc: Doc, results: Sequence[str]) -> dict[str, Doc]:
     """Specificity compares answers, so scoring waits for all of them."""
-    return dict.fromkeys(ASPECTS, {"doc": doc, "answer": results[0]})
+    return {name: {"doc": doc, "answer": results[0]} for name in ASPECTS}
 
 
 def aspect(results: Sequence[Doc], name: Aspect) -> float:
