@@ -19,7 +19,9 @@ def f1_within_iou(f1: float, iou: float) -> None:
     counted otherwise (inverted masks, background, other images)."""
     bound = 2 * iou / (1 + iou)
     if f1 > bound + 1e-5:  # rows keep six decimals
-        raise AssertionError(f"F1 {f1:.4f} above 2 IoU / (1 + IoU) = {bound:.4f}: one of them is miscounted")
+        raise AssertionError(
+            f"F1 {f1:.4f} above 2 IoU / (1 + IoU) = {bound:.4f}: the two contradict each other"
+        )
 
 
 def frozen_thresholds(used: Calibration) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 """
 
 import json
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -14,16 +15,18 @@ import forensic_chat
 from eval import guards
 from eval.examples import Example
 from eval.explanation import answers, figures, items, pictures
+from eval.explanation.answers import Answer, System
 from eval.explanation.endpoint import Chat
 from eval.explanation.figures import Line
 from eval.explanation.items import Item
 from eval.explanation.judge import Judge, JudgeConfig, judged, require_other_family
 from eval.explanation.sheet import ANSWERS, ITEMS, JUDGED, SCORES
-from eval.explanation.systems import System, named
+from eval.explanation.systems import named
 from forensic_chat.errors import UsageError
 from forensic_chat.examiner import Examiner
 
 Step = Callable[[int, int], None]
+TIMINGS = "timings.json"
 
 
 def images(examples: list[Example] | None, options: Namespace) -> list[Example]:
@@ -39,10 +42,11 @@ def measure(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Ask, score and compare the systems; what made the figures, and the figures.
 
-    Writes OUT/items.jsonl, answers.jsonl, scores.jsonl and, with a judge, its replies and grades. Raises
-    UsageError, InputRejected, BackendUnavailable.
+    Writes OUT/items.jsonl, answers.jsonl, scores.jsonl, timings.json and, with a judge, its replies and
+    grades. Raises UsageError, InputRejected, BackendUnavailable.
     """
     guards.not_trained_on(options.split)
+    clock = [time.perf_counter()]
     folder = options.data.parent if options.data and options.data.is_file() else options.data
     asked = items.build(chosen, options.limit, folder)
     items.write(asked, options.out / ITEMS)
@@ -53,10 +57,12 @@ def measure(
     config = JudgeConfig.load(options.judge) if options.judge else None
     if config:
         require_other_family(config, systems)
-    found = {
-        system.name: figures.lines(asked, answers.complete(asked, system, options.out / ANSWERS, on_step()))
-        for system in systems
+    clock.append(time.perf_counter())
+    said = {
+        system.name: answers.complete(asked, system, options.out / ANSWERS, on_step()) for system in systems
     }
+    clock.append(time.perf_counter())
+    found = {name: figures.lines(asked, mine) for name, mine in said.items()}
     write_scores(found, options.out / SCORES)
     first = names[0]
     result: dict[str, Any] = {
@@ -72,6 +78,8 @@ def measure(
             for name in names[1:]
         ],
     }
+    clock.append(time.perf_counter())
+    write_timings(clock, said, options.out / TIMINGS)
     if config:
         result["judge"] = _judge(config, found, options.out)
     return about(asked, systems, options), result
@@ -118,6 +126,17 @@ def write_scores(found: dict[str, list[Line]], path: Path) -> None:
             for line in lines
         ),
     )
+
+
+def write_timings(clock: list[float], said: dict[str, list[Answer]], path: Path) -> None:
+    """Seconds that the answers took when they were given, and those of the benchmark itself in this run. Kept
+    apart from the figures, which are the same every time."""
+    answering = {name: round(sum(answer.seconds for answer in mine), 2) for name, mine in said.items()}
+    own = clock[1] - clock[0] + clock[3] - clock[2]
+    total = sum(answering.values())
+    share = round(own / total, 4) if total else None
+    text = json.dumps({"answering": answering, "benchmark": round(own, 2), "overhead": share}, indent=1)
+    path.write_text(text, encoding="utf-8")
 
 
 def _judge(config: JudgeConfig, found: dict[str, list[Line]], out: Path) -> dict[str, Any]:

@@ -27,10 +27,10 @@ SAME = 0.05
 
 def contradictions(answers: Sequence[Reading]) -> list[str]:
     """The names in `KEEPS` that apply to a conversation's answers, the opening's first."""
-    opening = answers[0]
     label = next((answer.label for answer in answers if answer.label), None)
     pieces = [piece for answer in answers for piece in answer.pieces]
     specific = [piece for piece in dict.fromkeys(pieces) if not general(piece.text)]
+    reasons = [piece for piece in answers[0].pieces if not _about_verdict(piece) and not general(piece.text)]
     holds = {
         "the verdict changes between turns": len({a.label for a in answers if a.label}) > 1,
         "another label is asserted beside the verdict": any(
@@ -41,8 +41,8 @@ def contradictions(answers: Sequence[Reading]) -> list[str]:
         "an artefact is asserted on a verdict of real": label == "real"
         and any(_asserts(piece) for piece in specific),
         "nothing that is asserted supports a fake verdict": label in ("synthetic", "tampered")
-        and bool(opening.pieces)
-        and not any(_asserts(piece) for piece in opening.pieces if not general(piece.text)),
+        and bool(reasons)
+        and not any(map(_asserts, reasons)),
         "two sentences contradict each other": _sentences_contradict(specific),
     }
     return [name for name, applies in holds.items() if applies]
@@ -75,9 +75,13 @@ def _probability_changes(answers: Sequence[Reading]) -> bool:
 
 
 def _asserts(piece: ParsedClaim) -> bool:
-    """Whether a sentence gives an artefact as evidence: the verdict and its probability are none."""
-    about_verdict = speaks_of_probability(piece.text) or bool(asserted(piece.text))
-    return "artefact" in polarities(piece.text) and not about_verdict
+    """Whether a sentence gives an artefact as evidence."""
+    return "artefact" in polarities(piece.text) and not _about_verdict(piece)
+
+
+def _about_verdict(piece: ParsedClaim) -> bool:
+    """Whether a sentence states the verdict or its probability: no evidence, whatever its words."""
+    return speaks_of_probability(piece.text) or bool(asserted(piece.text))
 
 
 def _sentences_contradict(pieces: Sequence[ParsedClaim]) -> bool:

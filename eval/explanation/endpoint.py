@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from PIL import Image
@@ -47,7 +47,7 @@ class EndpointConfig:
     """Seconds for one answer."""
 
     @classmethod
-    def load(cls, path: Path) -> "EndpointConfig":
+    def load(cls, path: Path) -> Self:
         """Raises UsageError naming what is wrong."""
         return cls(**fields_of(cls, path))
 

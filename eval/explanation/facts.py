@@ -18,7 +18,7 @@ from forensic_chat.mllm.claims import ParsedClaim
 from forensic_chat.mllm.numbers import foreign_number
 from forensic_chat.mllm.positions import misplaced
 from forensic_chat.mllm.verify import RegionTest, verify
-from forensic_chat.mllm.vocabulary import general, polarities
+from forensic_chat.mllm.vocabulary import Polarity, general, polarities
 from forensic_chat.schema import Finding, Label, Region
 
 Outcome = Literal["true", "unproven", "false"]
@@ -178,7 +178,7 @@ def _number(text: str, truth: Truth, evidence: Evidence) -> str | None:
     return f"writes {wrong}, which nothing measured" if wrong and re.search(r"\d", wrong) else None
 
 
-def _place(text: str, truth: Truth, says: set[str]) -> str | None:
+def _place(text: str, truth: Truth, says: set[Polarity]) -> str | None:
     """Why a place is wrong for an image whose changed parts are known, or None."""
     if truth.label == "synthetic" or "artefact" not in says or general(text):
         return None
@@ -191,7 +191,7 @@ def _place(text: str, truth: Truth, says: set[str]) -> str | None:
     return "places the change where it is not" if all(wrong) else None
 
 
-def _placed(text: str, truth: Truth, says: set[str]) -> bool:
+def _placed(text: str, truth: Truth, says: set[Polarity]) -> bool:
     """Whether the sentence gives a place of the change at all (that it is right was checked before)."""
     named = misplaced(text, None, truth.size) is not None
     return bool(truth.boxes) and "artefact" in says and (named or bool(boxes(text)))

@@ -230,7 +230,7 @@ def test_where_a_verdict_was_asked_for_the_last_answer_must_hold_it() -> None:
 
 def test_f1_stays_within_what_iou_allows() -> None:
     guards.f1_within_iou(2 / 3, 0.5)
-    with pytest.raises(AssertionError, match="miscounted"):
+    with pytest.raises(AssertionError, match="contradict"):
         guards.f1_within_iou(0.7, 0.5)
 
 
