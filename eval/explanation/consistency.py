@@ -39,10 +39,10 @@ def contradictions(answers: Sequence[Reading]) -> list[str]:
         "the probability contradicts the verdict": any(map(_probability_contradicts, answers)),
         "the probability changes between turns": _probability_changes(answers),
         "an artefact is asserted on a verdict of real": label == "real"
-        and any(_asserts(piece) for piece in specific),
+        and any(asserts_artefact(piece) for piece in specific),
         "nothing that is asserted supports a fake verdict": label in ("synthetic", "tampered")
         and bool(reasons)
-        and not any(map(_asserts, reasons)),
+        and not any(map(asserts_artefact, reasons)),
         "two sentences contradict each other": _sentences_contradict(specific),
     }
     return [name for name, applies in holds.items() if applies]
@@ -74,7 +74,7 @@ def _probability_changes(answers: Sequence[Reading]) -> bool:
     )
 
 
-def _asserts(piece: ParsedClaim) -> bool:
+def asserts_artefact(piece: ParsedClaim) -> bool:
     """Whether a sentence gives an artefact as evidence."""
     return "artefact" in polarities(piece.text) and not _about_verdict(piece)
 

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from eval.explanation.answers import Answer
 from eval.explanation.aspects import ASPECTS, Heard, Scored, heard, score
+from eval.explanation.consistency import asserts_artefact
 from eval.explanation.items import Item
 from eval.explanation.kinds import KINDS
 from eval.guards import f1_within_iou
 from eval.table import table
+from forensic_chat.mllm.vocabulary import general
 from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import group_intervals
 
@@ -86,6 +88,7 @@ def figures(found: Sequence[Line], seed: int, draws: int) -> dict[str, Any]:
             for truth in CLASSES
         },
         "places": {"tampered": len(tampered), **places},
+        "reals_given_artefacts": _artefacts_on_reals(found),
         "sentences": {outcome: outcomes[outcome] for outcome in ("true", "unproven", "false")},
         "contradictions": dict(Counter(c for line in found for c in line.scored.contradictions)),
         "instructions_failed": dict(Counter(c for line in found for c in line.scored.failed)),
@@ -105,6 +108,13 @@ def _places(ious: Sequence[float]) -> dict[str, float | None]:
     iou, f1 = float(np.mean(ious)), float(np.mean([2 * one / (1 + one) for one in ious]))
     f1_within_iou(f1, iou)
     return {"iou": round(iou, 4), "f1": round(f1, 4)}
+
+
+def _artefacts_on_reals(found: Sequence[Line]) -> float | None:
+    """Share of the items on real images whose answer gives an artefact as evidence."""
+    reals = [line.heard.tested.pieces for line in found if line.item.truth.label == "real"]
+    accused = [any(asserts_artefact(p) and not general(p.text) for p in pieces) for pieces in reals]
+    return round(float(np.mean(accused)), 4) if accused else None
 
 
 def _aspects(found: Sequence[Line], seed: int, draws: int) -> dict[str, Any]:
@@ -175,6 +185,7 @@ def show(systems: Mapping[str, dict[str, Any]], pairs: Sequence[dict[str, Any]])
         parts.append(
             f"{name}: IoU of places on {places['tampered']} items {_text(places['iou'])}; sentences "
             + ", ".join(f"{count} {outcome}" for outcome, count in said.items())
+            + f"; real images given artefacts {_text(f['reals_given_artefacts'])}"
             + f"; {len(f['unparsable'])} unparsable, counted as wrong"
         )
     if pairs:

@@ -208,6 +208,20 @@ def test_a_rationale_by_code_is_not_the_models(data: Path, examiner: Examiner) -
     assert len(given.answers[0].splitlines()) == 1
 
 
+def test_artefacts_on_real_images_are_counted() -> None:
+    class Accuses(planted.Sound):
+        def answer(self, item: items.Item) -> answers.Given:
+            given = super().answer(item)
+            return answers.Given([f"{text}\n- The noise looks unnatural." for text in given.answers])
+
+    chosen = planted.items(9)
+    for system, share in ((planted.Sound(), 0.0), (Accuses(), 1.0)):
+        lines = figures.lines(chosen, [answers.ask(item, system, "", "") for item in chosen])
+        found = figures.figures(lines, 0, 2)
+        assert found["reals_given_artefacts"] == share
+        assert found["places"]["f1"] >= found["places"]["iou"]
+
+
 def test_scores_do_not_hang_on_the_seed_of_the_bootstrap() -> None:
     chosen = planted.items(60)
     lines = figures.lines(chosen, [answers.ask(item, planted.Invents(), "", "") for item in chosen])
