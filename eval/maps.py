@@ -26,8 +26,8 @@ def measure(judgement: Judgement, threshold: float, truth: Truth | None) -> dict
     threshold whatever the verdict. Baselines binarise by Otsu's method, image by image.
     """
     image = judgement.image
-    soft = masks.soft(judgement.perception.lowlevel.mask, image.width, image.height)
-    ungated = masks.full_size(judgement.perception.lowlevel.mask, image.width, image.height, threshold) > 0
+    soft = masks.soft(judgement.perception.changes.mask, image.width, image.height)
+    ungated = masks.full_size(judgement.perception.changes.mask, image.width, image.height, threshold) > 0
     found = {"shipped": (shipped(judgement), soft), "ungated": (ungated, soft)}
     for name, levels in {"ela": ela(image.pixels), "noise": noise(image.pixels)}.items():
         found[name] = (otsu(levels), levels)

@@ -69,7 +69,7 @@ def judge(image: ExaminedImage, encoder: Encoder, calibration: Calibration, chec
     clock = time.perf_counter()
     shown = perception.probabilities["tampered"] >= calibration.mask_gate
     found = (
-        masks.regions(perception.lowlevel.mask, image.width, image.height, calibration.mask_threshold)
+        masks.regions(perception.changes.mask, image.width, image.height, calibration.mask_threshold)
         if shown
         else []
     )
@@ -146,9 +146,9 @@ def contradictions(verdict: Verdict, findings: Sequence[Finding]) -> list[str]:
 
 
 def render_mask(perception: Perception, image: ExaminedImage, calibration: Calibration) -> Mask:
-    binary = masks.full_size(perception.lowlevel.mask, image.width, image.height, calibration.mask_threshold)
+    binary = masks.full_size(perception.changes.mask, image.width, image.height, calibration.mask_threshold)
     _, data = cv2.imencode(".png", binary)
     return Mask(
         png=base64.b64encode(data.tobytes()).decode(),
-        reliability=float(np.clip(perception.lowlevel.reliability.mean(), 0, 1)),
+        reliability=float(np.clip(perception.changes.reliability.mean(), 0, 1)),
     )

@@ -108,7 +108,7 @@ def open_conversation(judgement: Judgement) -> Conversation:
     """What the model gets: overview, the most suspicious crops, the trace map, findings, regions, the
     question."""
     perception, image = judgement.perception, judgement.image
-    views = [*perception.views[: 1 + SHOWN_CROPS], trace_map(perception.lowlevel.mask)]
+    views = [*perception.views[: 1 + SHOWN_CROPS], trace_map(perception.changes.mask)]
     turn = opening(views, (image.width, image.height), judgement.findings, judgement.regions)
     return Conversation([view.pixels for view in views], [turn])
 

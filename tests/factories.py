@@ -14,7 +14,7 @@ from forensic_chat.schema import Box, Finding, Supports
 
 if TYPE_CHECKING:
     from forensic_chat.encoder.calibration import Calibration
-    from forensic_chat.encoder.perceive import Encoder, LowLevelMap, Perception
+    from forensic_chat.encoder.perceive import ChangeMap, Encoder, Perception
     from forensic_chat.encoder.verdict import VerdictHead
 
 
@@ -140,14 +140,15 @@ def finding(kind: str, supports: Supports = "neutral", strength: float = 0.0, k:
     )
 
 
-def lowlevel_map(mask: np.ndarray, tiles: int = 1) -> "LowLevelMap":
-    """What the low-level branch might have said, given its mask's cells."""
+def change_map(mask: np.ndarray) -> "ChangeMap":
+    """What the mask heads might have said, given the mask's cells."""
     from forensic_chat.encoder.config import TRACES
-    from forensic_chat.encoder.perceive import LowLevelMap
+    from forensic_chat.encoder.perceive import ChangeMap
+    from forensic_chat.encoder.tokens import TokenMap
 
     mask = mask.astype(np.float32)
-    verdicts, traces = np.zeros((tiles, 3), np.float32), np.full(len(TRACES), 0.1, np.float32)
-    return LowLevelMap(mask, np.full_like(mask, 0.7), verdicts, traces, [])
+    unread = TokenMap(np.zeros((1, 1, 1), np.float32), 1.0, {})
+    return ChangeMap(mask, np.full_like(mask, 0.7), np.full(len(TRACES), 0.1, np.float32), unread)
 
 
 def perception(
@@ -161,17 +162,23 @@ def perception(
     """What an encoder might have seen in an image of 96 x 64 px, or of 8 times the mask's size."""
     from forensic_chat.encoder.perceive import Perception
 
-    low = lowlevel_map(np.zeros((8, 12)) if mask is None else mask)
+    changes = change_map(np.zeros((8, 12)) if mask is None else mask)
     logits = np.log(np.array([real, synthetic, tampered], np.float32))
-    return Perception(logits, low, [], {}, np.zeros((2, 6), np.float32), familiarity, {})
+    return Perception(logits, changes, [], {}, np.zeros((2, 6), np.float32), familiarity, {})
 
 
 class ColourTower:
-    """Reads a view's mean and spread of each colour: what `Tower.read` returns, of 1 block and width 3."""
+    """Stands for `Tower`: reads a view's mean and spread of each colour, as if of 1 block of width 3."""
 
     def read(self, views: Sequence[np.ndarray]) -> np.ndarray:
         planes = np.stack(views).astype(np.float32) / 255
         return np.stack([planes.mean((1, 2)), planes.std((1, 2))], axis=1)[:, :, None]
+
+    def patches(self, view: np.ndarray, picked: Sequence[int]) -> np.ndarray:
+        """(196, 768 a block): the mean colour and spread of each patch, over and over."""
+        cells = view.reshape(14, 16, 14, 16, 3).astype(np.float32) / 255
+        told = np.concatenate([cells.mean((1, 3)), cells.std((1, 3))], axis=-1).reshape(196, 6)
+        return np.tile(told, (1, 128 * len(picked)))
 
 
 def verdict_head(width: int = 6, seed: int = 0) -> "VerdictHead":
@@ -187,8 +194,8 @@ def verdict_head(width: int = 6, seed: int = 0) -> "VerdictHead":
     return VerdictHead(
         tower_mean=normal(2, width),
         tower_scale=np.abs(normal(2, width)) + 0.5,
-        tower_weight=normal(2, 3, width),
-        tower_bias=normal(2, 3),
+        tower_weight=normal(2, width),
+        tower_bias=normal(2),
         fusion_mean=normal(summary),
         fusion_scale=np.abs(normal(summary)) + 0.5,
         fusion_weight=normal(3, summary),
@@ -199,18 +206,16 @@ def verdict_head(width: int = 6, seed: int = 0) -> "VerdictHead":
 
 
 def tiny_encoder(seed: int = 0, **config: Any) -> "Encoder":
-    """A low-level branch with random weights over small tiles, a tower that reads colours, a random head."""
+    """Narrow mask heads with random weights, a tower that reads colours, a random verdict head."""
     import torch
 
     from forensic_chat.encoder.config import EncoderConfig
-    from forensic_chat.encoder.lowlevel import LowLevelBranch
+    from forensic_chat.encoder.maskhead import MaskHeads
     from forensic_chat.encoder.perceive import Encoder
 
-    shape = EncoderConfig(**{"tile_size": 128, "tile_overlap": 32, "mask_width": 8} | config)
+    shape = EncoderConfig(**{"mask_width": 8} | config)
     torch.manual_seed(seed)
-    branch = LowLevelBranch(shape)
-    torch.nn.init.ones_(branch.residual_stem[1].weight)
-    return Encoder(shape, branch.eval().fused(), ColourTower(), verdict_head(seed=seed))  # type: ignore[arg-type]
+    return Encoder(shape, MaskHeads(shape).eval(), ColourTower(), verdict_head(seed=seed))  # type: ignore[arg-type]
 
 
 class SpotEncoder:
@@ -233,29 +238,26 @@ class SpotEncoder:
         from forensic_chat.encoder.perceive import Perception
         from forensic_chat.imaging.views import crop, overview
 
-        low = self.read_lowlevel(pixels)
+        changes = self.locate(pixels)
         views = [overview(pixels), crop(pixels, self.box(pixels.shape[1], pixels.shape[0]), "crop A")]
         features = self.features(views)
         return Perception(
-            self.summary(features, low), low, views, {}, features, 0.5, {"encoder.lowlevel": 0.01}
+            self.summary(features, changes), changes, views, {}, features, 0.5, {"encoder.mask": 0.01}
         )
 
-    def read_lowlevel(self, pixels: np.ndarray) -> "LowLevelMap":
+    def locate(self, pixels: np.ndarray, before: Any = None, changed: Box | None = None) -> "ChangeMap":
         height, width = pixels.shape[:2]
         x0, y0, x1, y1 = self.box(width, height)
         grain = np.diff(pixels[y0:y1, x0:x1].astype(np.float32), axis=1)
         suspicion = float(np.clip((grain.std() - 15) / 5, -4, 4)) if grain.size else -4.0
         mask = np.full((-(-height // 8), -(-width // 8)), 0.02, np.float32)
         mask[y0 // 8 : -(-y1 // 8), x0 // 8 : -(-x1 // 8)] = 1 / (1 + np.exp(-suspicion))
-        low = lowlevel_map(mask)
-        low.verdicts[0] = (0, -4, suspicion)
-        return low
-
-    def reread_lowlevel(self, pixels: np.ndarray, low: "LowLevelMap", changed: Box) -> "LowLevelMap":
-        return self.read_lowlevel(pixels)
+        changes = change_map(mask)
+        changes.traces[0] = suspicion
+        return changes
 
     def features(self, views: Sequence[Any]) -> np.ndarray:
         return np.zeros((len(views), 4), np.float32)
 
-    def summary(self, features: np.ndarray, low: "LowLevelMap") -> np.ndarray:
-        return low.verdicts[0]
+    def summary(self, features: np.ndarray, changes: "ChangeMap") -> np.ndarray:
+        return np.array([0, -4, changes.traces[0]], np.float32)

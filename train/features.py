@@ -1,11 +1,11 @@
-"""What the frozen tower and a trained low-level branch see in every image, cached a file an image and variant.
+"""What the frozen tower and trained mask heads see in every image, cached a file an image and variant.
 
     python -m train.features --corpus DIR [DIR ...] --out DIR --variants 0 1
-    python -m train.features --corpus DIR [DIR ...] --out DIR --variants 0 1 --lowlevel RUN
+    python -m train.features --corpus DIR [DIR ...] --out DIR --variants 0 1 --heads RUN RUN
 
 Variant 0 is the image as it is; the others are a random window of random aspect (so that the overview does not
-tell the frame's shape) through a random laundering chain, the same for every class. With --lowlevel, only images
-of the sources that RUN left out (`run.json` of train.pretrain_encoder) are read, by its low-level branch.
+tell the frame's shape) through a random laundering chain, the same for every class. With --heads, the runs of
+train.mask_head, each image is read by those heads that did not see its source, and left out if all did.
 """
 
 import argparse
@@ -17,18 +17,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from safetensors.torch import load_file
 
 from forensic_chat.data.laundering import Step, chain, launder
 from forensic_chat.data.manifest import Item
 from forensic_chat.data.manifest import read as read_manifest
 from forensic_chat.encoder.config import EncoderConfig
-from forensic_chat.encoder.lowlevel import LowLevelBranch
-from forensic_chat.encoder.perceive import Encoder
+from forensic_chat.encoder.maskhead import MaskHead, MaskHeads
+from forensic_chat.encoder.perceive import change_map
+from forensic_chat.encoder.tokens import read_tokens
 from forensic_chat.encoder.tower import Tower
-from forensic_chat.encoder.verdict import summarise_lowlevel
+from forensic_chat.encoder.verdict import summarise_mask
 from forensic_chat.imaging.views import crop, native_boxes, overview
 from forensic_chat.weights import base
+from train.mask_head import load as load_head
 
 Pixels = NDArray[np.uint8]
 LONGEST = 1600
@@ -99,19 +100,31 @@ def tower_views(pixels: Pixels, native: list[Pixels], seed: int) -> list[Pixels]
     return views
 
 
-def branch_of(run: Path) -> tuple[Encoder, set[str]]:
-    """An encoder of which only the low-level branch is used, and the sources that it was not trained on."""
-    branch = LowLevelBranch(EncoderConfig())
-    branch.load_state_dict(load_file(run / "lowlevel.safetensors"))
-    left_out = set(json.loads((run / "run.json").read_text())["left_out"])
-    return Encoder(EncoderConfig(), branch.eval().fused(), None, None), left_out  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Trained:
+    """A mask head and the sources it was trained on."""
+
+    head: MaskHead
+    seen: frozenset[str]
+
+    @classmethod
+    def load(cls, run: Path) -> "Trained":
+        return cls(load_head(run), frozenset(json.loads((run / "run.json").read_text())["seen"]))
 
 
-def lowlevel_row(encoder: Encoder, pixels: Pixels) -> dict[str, NDArray[np.generic]]:
-    low = encoder.read_lowlevel(pixels)
+def together(heads: list[MaskHead]) -> MaskHeads:
+    mask_heads = MaskHeads(EncoderConfig(mask_heads=len(heads)))
+    for slot, head in zip(mask_heads.heads, heads, strict=True):
+        slot.load_state_dict(head.state_dict())
+    return mask_heads.eval()
+
+
+def mask_row(tower: Tower, heads: MaskHeads, pixels: Pixels) -> dict[str, NDArray[np.generic]]:
+    tokens = read_tokens(tower, pixels, EncoderConfig().picked)
+    changes = change_map(heads, tokens, pixels.shape[1], pixels.shape[0])
     return {
-        "summary": summarise_lowlevel(low.verdicts, low.mask, low.reliability),
-        "mask": np.rint(low.mask * 255).astype(np.uint8),
+        "summary": summarise_mask(changes.mask, changes.reliability),
+        "mask": np.rint(changes.mask * 255).astype(np.uint8),
     }
 
 
@@ -122,15 +135,13 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variants", type=int, nargs="+", required=True)
-    parser.add_argument("--lowlevel", type=Path)
+    parser.add_argument("--heads", type=Path, nargs="*", default=[], metavar="RUN")
     parser.add_argument("--limit", type=int, help="at most so many images a source, chosen at random")
     args = parser.parse_args()
-    tower = None if args.lowlevel else Tower(base("clip-tower-int8") / "tower.onnx", threads=1)
-    encoder, left_out = branch_of(args.lowlevel) if args.lowlevel else (None, set())
+    tower = Tower(base("clip-tower-int8") / "tower.onnx", threads=1)
+    trained = [Trained.load(run) for run in args.heads]
     for corpus in args.corpus:
         chosen = limited(examples(corpus), args.limit)
-        if encoder is not None:
-            chosen = [example for example in chosen if example.item.source in left_out]
         for variant in args.variants:
             folder = args.out / corpus.name / f"variant{variant}"
             folder.mkdir(parents=True, exist_ok=True)
@@ -138,11 +149,13 @@ def main() -> None:
                 target = folder / f"{example.key}.npz"
                 if target.exists():
                     continue
+                fresh = [t.head for t in trained if example.item.source not in t.seen]
+                if trained and not fresh:
+                    continue
                 pixels, native = variant_pixels(example, variant)
-                if encoder is not None:
-                    row = lowlevel_row(encoder, pixels)
+                if trained:
+                    row = mask_row(tower, together(fresh), pixels)
                 else:
-                    assert tower is not None
                     views = tower_views(pixels, native, int(example.key))
                     row = {"features": tower.read(views).astype(np.float16)}
                 np.savez(target.with_suffix(".part.npz"), **row)
@@ -152,14 +165,15 @@ def main() -> None:
 
 
 def limited(every: list[Example], most: int | None) -> list[Example]:
-    """In random order; at most `most` of a source."""
+    """In random order; at most `most` of a source, and eight times that of tampered images, which few sources have."""
     order = np.random.default_rng(0).permutation(len(every))
     taken: dict[str, int] = defaultdict(int)
     chosen = []
     for index in order:
-        source = every[index].item.source
-        taken[source] += 1
-        if most is None or taken[source] <= most:
+        item = every[index].item
+        taken[f"{item.label} {item.source}"] += 1
+        allowed = most if most is None or item.label != "tampered" else 8 * most
+        if allowed is None or taken[f"{item.label} {item.source}"] <= allowed:
             chosen.append(every[index])
     return chosen
 

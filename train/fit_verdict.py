@@ -1,21 +1,21 @@
-"""Stage 1b: fit what gathers both branches into a calibrated verdict, and freeze its operating points.
+"""Stage 2: fit what gathers the tower's and the mask heads' answers into a calibrated verdict; freeze its points.
 
-    python -m train.fit_verdict --corpus DIR [DIR ...] --tower DIR --lowlevel DIR --run RUN --out DIR
+    python -m train.fit_verdict --corpus DIR [DIR ...] --tower DIR --masks DIR --heads RUN RUN --out DIR
 
 The tower's heads are fitted a fold of whole sources at a time; fusion, operating points and false-alarm rates come
-from images of sources that neither branch was trained on (the caches of `train.features`). RUN is the run of
-`train.pretrain_encoder` whose weights ship. Split `val` and sources marked `holdout` choose nothing.
+from answers to images of sources that what answered was not trained on (the caches of `train.features`). The runs of
+`train.mask_head` ship together. Split `val` and sources marked `holdout` choose nothing.
 """
 
 import argparse
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
@@ -25,11 +25,11 @@ from forensic_chat.encoder.config import EncoderConfig
 from forensic_chat.encoder.verdict import VerdictHead, softmax
 from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import expected_calibration_error
-from train.features import examples
+from train.features import Trained, examples, together
 from train.operating_points import Points, freeze
 
 Floats = NDArray[np.float32]
-PRIOR = {"real": 0.5, "synthetic": 0.25, "tampered": 0.25}
+PRIOR = {"real": 0.5, "synthetic": 0.36, "tampered": 0.14}
 """Class weights of the fit: half real, half fake, so that 0.5 is the operating point."""
 
 
@@ -42,9 +42,9 @@ class Table:
     features: Floats
     """(N, V, views, D) of the tower."""
     summary: Floats
-    """(N, V, 9) of the low-level branch; NaN where it was trained on the image's source."""
+    """(N, V, 4) of mask heads that did not see the image's source; NaN where not read."""
     masks: list[list[NDArray[np.uint8]]]
-    """Per image and variant, the low-level mask's cells, 0..255; empty where not read."""
+    """Per image and variant, the mask's cells, 0..255; empty where not read."""
 
     @property
     def sources(self) -> NDArray[np.str_]:
@@ -55,13 +55,13 @@ class Table:
         return np.array([item.split == "train" for item in self.items])
 
     @property
-    def seen_by_both(self) -> NDArray[np.bool_]:
+    def masked(self) -> NDArray[np.bool_]:
         return ~np.isnan(self.summary).any(axis=(1, 2))
 
 
-def table(corpora: list[Path], tower: Path, lowlevel: Path, variants: list[int]) -> Table:
+def table(corpora: list[Path], tower: Path, masks: Path, variants: list[int]) -> Table:
     """Everything that the caches hold in every variant."""
-    items, features, summary, masks = [], [], [], []
+    items, features, summary, cells = [], [], [], []
     for corpus in corpora:
         for example in examples(corpus):
             files = [tower / corpus.name / f"variant{v}" / f"{example.key}.npz" for v in variants]
@@ -69,12 +69,12 @@ def table(corpora: list[Path], tower: Path, lowlevel: Path, variants: list[int])
                 continue
             items.append(example.item)
             features.append([np.load(file)["features"].reshape(3, -1) for file in files])
-            low = [lowlevel / corpus.name / f"variant{v}" / f"{example.key}.npz" for v in variants]
+            low = [masks / corpus.name / f"variant{v}" / f"{example.key}.npz" for v in variants]
             read = [np.load(file) for file in low] if all(file.exists() for file in low) else []
-            summary.append([r["summary"] for r in read] or np.full((len(variants), 9), np.nan))
-            masks.append([r["mask"] for r in read])
+            summary.append([r["summary"] for r in read] or np.full((len(variants), 4), np.nan))
+            cells.append([r["mask"] for r in read])
     labels = np.array([CLASSES.index(item.label) for item in items])
-    return Table(items, labels, np.array(features), np.array(summary, np.float32), masks)
+    return Table(items, labels, np.array(features), np.array(summary, np.float32), cells)
 
 
 def balanced(labels: NDArray[np.int64], sources: NDArray[np.str_]) -> Floats:
@@ -113,7 +113,11 @@ def linear(x: Floats, y: NDArray[np.int64], weight: Floats, c: float) -> tuple[F
 
 @dataclass(frozen=True, eq=False)
 class TowerFit:
-    """Standardisation and linear heads for the overview and for crops; every array has a leading axis of 2."""
+    """Standardisation and linear heads, generated against photo, for the overview and for crops.
+
+    Every array has a leading axis of 2. Tampered images are left out: they come from few sources, whose look
+    would be learnt for their label.
+    """
 
     mean: Floats
     scale: Floats
@@ -124,6 +128,8 @@ class TowerFit:
     def fit(
         cls, features: Floats, labels: NDArray[np.int64], sources: NDArray[np.str_], c: float
     ) -> "TowerFit":
+        whole = labels < CLASSES.index("tampered")
+        features, labels, sources = features[whole], labels[whole], sources[whole]
         parts: list[tuple[Floats, ...]] = []
         for view in (slice(0, 1), slice(1, None)):
             picked = features[:, :, view]
@@ -131,21 +137,22 @@ class TowerFit:
             x = picked.reshape(-1, picked.shape[-1]).astype(np.float32)
             mean, scale = x.mean(0), x.std(0) + 1e-3
             weight = np.repeat(balanced(labels, sources), copies) / copies
-            parts.append((mean, scale, *linear((x - mean) / scale, np.repeat(labels, copies), weight, c)))
-        return cls(*(np.stack(column) for column in zip(*parts, strict=True)))
+            w, bias = linear((x - mean) / scale, np.repeat(labels, copies), weight, c)
+            parts.append((mean, scale, w[1] - w[0], bias[1] - bias[0]))
+        return cls(*(np.stack(column).astype(np.float32) for column in zip(*parts, strict=True)))
 
     def logits(self, features: Floats) -> Floats:
-        """(..., views, D) -> (..., 6): the overview's logits and the crops' mean logits."""
+        """(..., views, D) -> (..., 2): the overview's log odds and the crops' mean log odds."""
         out = []
         for k, view in enumerate((slice(0, 1), slice(1, None))):
             x = (features[..., view, :].astype(np.float32) - self.mean[k]) / self.scale[k]
-            out.append((x @ self.weight[k].T + self.bias[k]).mean(-2))
-        return np.concatenate(out, -1)
+            out.append((x @ self.weight[k] + self.bias[k]).mean(-1))
+        return np.stack(out, -1)
 
 
 def out_of_fold(data: Table, k: int, c: float) -> Floats:
-    """(N, V, 6): the tower heads' logits by heads that did not see the image's source."""
-    logits = np.zeros((*data.features.shape[:2], 6), np.float32)
+    """(N, V, 2): the tower heads' log odds by heads that did not see the image's source."""
+    logits = np.zeros((*data.features.shape[:2], 2), np.float32)
     for held in folds([item for item in data.items if item.split == "train"], k, 0):
         inside = np.isin(data.sources, list(held))
         fit = data.train & ~inside
@@ -176,13 +183,11 @@ def cross_fused(data: Table, x: Floats, c: float, k: int) -> Floats:
 
     A source that alone holds a class is the exception: its images are fused by weights that saw it.
     """
-    use = data.seen_by_both & data.train
+    use = data.masked & data.train
     logits = np.full((*x.shape[:2], 3), np.nan, np.float32)
-    logits[data.seen_by_both] = fused(
-        fit_fusion(x[use], data.labels[use], data.sources[use], c), x[data.seen_by_both]
-    )
+    logits[data.masked] = fused(fit_fusion(x[use], data.labels[use], data.sources[use], c), x[data.masked])
     for held in folds([item for item, u in zip(data.items, use, strict=True) if u], k, 0):
-        inside = np.isin(data.sources, [s for s in held if not alone(data, use, s)]) & data.seen_by_both
+        inside = np.isin(data.sources, [s for s in held if not alone(data, use, s)]) & data.masked
         fit = use & ~inside
         if inside.any():
             fusion = fit_fusion(x[fit], data.labels[fit], data.sources[fit], c)
@@ -194,6 +199,14 @@ def alone(data: Table, use: NDArray[np.bool_], source: str) -> bool:
     """Whether a class has no other source."""
     others = set(data.labels[use & (data.sources != source)])
     return len(others) < len(CLASSES)
+
+
+def probe(name: str, odds: Floats, labels: NDArray[np.int64]) -> None:
+    """Print what log odds of a generated image (N,) tell photos and generated images apart."""
+    whole = labels < CLASSES.index("tampered")
+    auc = roc_auc_score(labels[whole], odds[whole])
+    accuracy = balanced_accuracy_score(labels[whole], odds[whole] > 0)
+    print(f"{name:44s} AUC={auc:.3f} balanced accuracy={accuracy:.3f}", flush=True)
 
 
 def report(name: str, logits: Floats, labels: NDArray[np.int64]) -> dict[str, float]:
@@ -239,8 +252,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--corpus", type=Path, nargs="+", required=True)
-    for name in ("tower", "lowlevel", "run", "out"):
+    for name in ("tower", "masks", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--heads", type=Path, nargs="+", required=True, metavar="RUN")
     parser.add_argument("--variants", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument(
@@ -248,19 +262,19 @@ def main() -> None:
     )
     parser.add_argument("--fusion-c", type=float, default=0.05)
     args = parser.parse_args()
-    data = table(args.corpus, args.tower, args.lowlevel, args.variants)
+    data = table(args.corpus, args.tower, args.masks, args.variants)
     tower = out_of_fold(data, args.folds, args.tower_c)
     x = np.concatenate([tower, data.summary], -1)
     logits = cross_fused(data, x, args.fusion_c, args.folds)
     screens = np.array(["[screenshot]" in (item.note or "") for item in data.items])
-    use = data.seen_by_both & data.train & ~screens
+    use = data.masked & data.train & ~screens
     figures: dict[str, object] = {}
     for v in range(len(args.variants)):
         name = "clean" if args.variants[v] == 0 else "laundered"
         photo = data.train & ~screens
-        report(f"{name}, all sources: tower overview", tower[photo, v, :3], data.labels[photo])
-        report(f"{name}, all sources: tower crops", tower[photo, v, 3:], data.labels[photo])
-        report(f"{name}, left out: low-level", data.summary[use, v, :3], data.labels[use])
+        probe(f"{name}, all sources: tower overview", tower[photo, v, 0], data.labels[photo])
+        probe(f"{name}, all sources: tower crops", tower[photo, v, 1], data.labels[photo])
+        probe(f"{name}, all sources: tower both", tower[photo, v].mean(1), data.labels[photo])
         figures[name] = report(f"{name}, left out: fusion", logits[use, v], data.labels[use])
     fusion = fit_fusion(x[use], data.labels[use], data.sources[use], args.fusion_c)
     heads = TowerFit.fit(
@@ -270,8 +284,10 @@ def main() -> None:
     head = VerdictHead(heads.mean, heads.scale, heads.weight, heads.bias, *fusion, basis, quantiles)
     args.out.mkdir(parents=True, exist_ok=True)
     head.save(args.out / "verdict.safetensors")
-    shutil.copy(args.run / "lowlevel.safetensors", args.out / "lowlevel.safetensors")
-    EncoderConfig().save_pretrained(args.out)
+    heads_of_runs = together([Trained.load(run).head for run in args.heads])
+    tensors = {name: value.contiguous() for name, value in heads_of_runs.state_dict().items()}
+    save_file(tensors, args.out / "maskheads.safetensors")
+    EncoderConfig(mask_heads=len(args.heads)).save_pretrained(args.out)
     points = freeze(Points(data.items, data.labels, logits, data.masks, use, args.corpus))
     (args.out / "calibration.json").write_text(json.dumps(points, indent=1) + "\n")
     figures["images"] = {name: int((data.labels[use] == k).sum()) for k, name in enumerate(CLASSES)}

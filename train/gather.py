@@ -16,6 +16,7 @@ import argparse
 import fnmatch
 import hashlib
 import json
+import multiprocessing
 import re
 import shutil
 import subprocess
@@ -388,7 +389,9 @@ def run(args: argparse.Namespace) -> None:
         size = sum(blob.size for blob in choose(source, list_blobs(git, source.commit)))
         waiting.append((size, source, git))
     start, total = time.monotonic(), 0
-    pool = ProcessPoolExecutor(args.workers) if args.workers > 1 else None
+    # Spawned, not forked: a forked worker would hold git's pipes open, and git would never end.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(args.workers, mp_context=spawn) if args.workers > 1 else None
     for number, (_, source, git) in enumerate(sorted(waiting, key=lambda w: -w[0]), 1):
         tally = gather_source(source, git, out, seen, pool)
         near_reserved = admit_images(args.admit, source, out)

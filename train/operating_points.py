@@ -77,7 +77,7 @@ def mask_points(points: Points, tampered: NDArray[np.float32]) -> tuple[float, f
     probability = dict(zip(np.flatnonzero(points.use), tampered[:, 0], strict=True))
     truths = {k: truth(points, k) for k in chosen if points.labels[k] == 2}
     best, found = (0.5, 0.3), -1.0
-    for threshold in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+    for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
         areas = {k: float((points.masks[k][0] > threshold * 255).mean()) for k in chosen}
         f1 = {k: overlap(points.masks[k][0] > threshold * 255, t).f1 for k, t in truths.items() if t.any()}
         for gate in (0.1, 0.2, 0.3, 0.4, 0.5):
@@ -91,7 +91,7 @@ def mask_points(points: Points, tampered: NDArray[np.float32]) -> tuple[float, f
 
 
 def truth(points: Points, k: int) -> NDArray[np.bool_]:
-    """The truth mask on the cells of the image's low-level mask."""
+    """The truth mask on the cells of the image's mask."""
     item = points.items[k]
     path = next(c / item.mask for c in points.corpora if item.mask and (c / item.mask).exists())
     with Image.open(path) as image:

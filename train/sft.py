@@ -1,6 +1,6 @@
 """Stage 2: supervised fine-tuning of the language model on conversations about images, by TRL.
 
-    accelerate launch -m train.sft --config configs/embedded/sft.yaml --corpus DIR --branch RUN --output_dir DIR
+    accelerate launch -m train.sft --config configs/embedded/sft.yaml --corpus DIR --output_dir DIR
 
 LoRA on the language model, the projector trained whole, the tower frozen. The loss covers what the assistant
 says. Images are the corpus' training images; the findings beside them are made up by code for an image of that
@@ -14,7 +14,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from peft import LoraConfig
@@ -23,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlavaForConditionalGeneration, LlavaProcessor, TrainerCallback
 from trl import SFTConfig, SFTTrainer, TrlParser
 
+from forensic_chat import Examiner
 from forensic_chat.data.dialogues import Case, dialogue, random_examination
 from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.imaging.views import View, crop, native_boxes, overview, trace_map
@@ -30,8 +30,7 @@ from forensic_chat.mllm.prompts import Turn, follow_up, messages, opening
 from forensic_chat.schema import CLASSES
 from forensic_chat.telling import SHOWN_CROPS
 from forensic_chat.weights import base
-from train.features import Example, branch_of, examples
-from train.tiles import read
+from train.features import Example, examples, pixels_of
 
 
 @dataclass
@@ -39,7 +38,6 @@ class DataArguments:
     """Where conversations come from and what is tuned."""
 
     corpus: Path = field(metadata={"help": "folder with manifest.jsonl"})
-    branch: Path = field(metadata={"help": "run folder of train.pretrain_encoder, for trace maps"})
     pictured: int = field(default=1000, metadata={"help": "conversations about images, evenly over classes"})
     text_only: int = field(default=300, metadata={"help": "conversations without images, before the others"})
     lora_rank: int = 16
@@ -63,14 +61,11 @@ def conversation(views: list[View], case: Case, rng: Random) -> list[dict[str, A
 
 def pictured_row(example: Example, encoder: Encoder, rng: Random) -> dict[str, Any]:
     """A conversation about a training image, with findings that code makes up for an image of its class."""
-    kept = read(
-        example.item, example.path.parents[len(Path(example.item.path).parts) - 1], np.random.default_rng(0)
-    )
-    low = encoder.read_lowlevel(kept.pixels)
-    height, width = kept.pixels.shape[:2]
+    pixels = pixels_of(example.path)
+    height, width = pixels.shape[:2]
     boxes = native_boxes(width, height, 224, 0)
-    crops = [crop(kept.pixels, box, "crop A") for box in rng.sample(boxes, min(SHOWN_CROPS, len(boxes)))]
-    views = [overview(kept.pixels), *crops, trace_map(low.mask)]
+    crops = [crop(pixels, box, "crop A") for box in rng.sample(boxes, min(SHOWN_CROPS, len(boxes)))]
+    views = [overview(pixels), *crops, trace_map(encoder.locate(pixels).mask)]
     case = next(c for c in iter(lambda: random_examination(rng), None) if c.truth == example.item.label)
     images = [Image.fromarray(view.pixels) for view in views]
     return {"messages": conversation(views, case, rng), "images": images}
@@ -101,7 +96,7 @@ class StopInTime(TrainerCallback):
 def main() -> None:
     data, config = TrlParser((DataArguments, SFTConfig)).parse_args_and_config()
     rng = Random(config.seed)
-    encoder, _ = branch_of(data.branch)
+    encoder = Examiner.load().encoder
     rows = [pictured_row(example, encoder, rng) for example in drawn(data.corpus, data.pictured, rng)]
     warm_up = [made_up_row(rng) for _ in range(data.text_only)]
     print(f"{len(rows)} conversations about images after {len(warm_up)} without")

@@ -5,16 +5,16 @@ from typing import Any
 from transformers import PretrainedConfig
 
 TRACES = ("generated", "splice", "copymove", "inpaint", "resynthesis", "retouch")
-"""Trace types the low-level branch scores, in the order of its outputs (multi-label)."""
+"""Trace types the mask head scores, in the order of its outputs (multi-label)."""
 
 
 class EncoderConfig(PretrainedConfig):
-    """Both branches and how their outputs are gathered.
+    """What the frozen tower reads of an image, and the size of the heads on it.
 
-    tapped_blocks: blocks of the CLIP tower (1-based count of blocks run) whose CLS tokens are read.
-    view_size: side in px of what the tower reads; max_crops: native crops read beside the overview.
-    tile_size, tile_overlap: px; the low-level branch reads the whole image in such native tiles.
-    mask_stride: px of the image a mask cell covers.
+    tapped_blocks: blocks of the CLIP tower (1-based count of blocks run) whose CLS and mean patch tokens the
+    verdict reads; mask_blocks: those of them whose patch tokens the mask heads read. view_size: side in px of
+    what the tower reads; max_crops: native crops read beside the overview. mask_stride: px of the image that a
+    mask cell covers; mask_width: channels of a mask head; mask_heads: how many are heard together.
     """
 
     model_type = "forensic_chat_encoder"
@@ -24,17 +24,22 @@ class EncoderConfig(PretrainedConfig):
         tapped_blocks: tuple[int, ...] = (6, 7, 8, 9, 10),
         view_size: int = 224,
         max_crops: int = 4,
-        tile_size: int = 512,
-        tile_overlap: int = 64,
+        mask_blocks: tuple[int, ...] = (6, 8, 10),
         mask_stride: int = 8,
         mask_width: int = 96,
+        mask_heads: int = 2,
         **kwargs: Any,
     ) -> None:
         self.tapped_blocks = tuple(tapped_blocks)
         self.view_size = view_size
         self.max_crops = max_crops
-        self.tile_size = tile_size
-        self.tile_overlap = tile_overlap
+        self.mask_blocks = tuple(mask_blocks)
         self.mask_stride = mask_stride
         self.mask_width = mask_width
+        self.mask_heads = mask_heads
         super().__init__(**kwargs)
+
+    @property
+    def picked(self) -> list[int]:
+        """Indices of `mask_blocks` among `tapped_blocks`."""
+        return [self.tapped_blocks.index(block) for block in self.mask_blocks]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from forensic_chat.encoder.calibration import Calibration
 from forensic_chat.encoder.config import EncoderConfig
-from forensic_chat.encoder.lowlevel import LowLevelBranch
+from forensic_chat.encoder.maskhead import MaskHeads
 from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.encoder.tower import Tower
 from forensic_chat.encoder.verdict import VerdictHead
@@ -12,9 +12,9 @@ from forensic_chat.errors import WeightsCorrupted
 
 
 def load(directory: Path, tower_graph: Path, threads: int | None = None) -> tuple[Encoder, Calibration]:
-    """Read `directory` (config.json, lowlevel.safetensors, verdict.safetensors, calibration.json).
+    """Read `directory` (config.json, maskheads.safetensors, verdict.safetensors, calibration.json).
 
-    threads: CPU threads of both branches, and so of all that torch does in this process. Raises
+    threads: CPU threads of the tower and the heads, and so of all that torch does in this process. Raises
     WeightsCorrupted when a file is missing or does not fit the code.
     """
     import torch
@@ -26,12 +26,12 @@ def load(directory: Path, tower_graph: Path, threads: int | None = None) -> tupl
 
     try:
         config = EncoderConfig.from_pretrained(directory, local_files_only=True)
-        branch = LowLevelBranch(config)
-        branch.load_state_dict(load_file(directory / "lowlevel.safetensors"))
+        mask_heads = MaskHeads(config)
+        mask_heads.load_state_dict(load_file(directory / "maskheads.safetensors"))
         head = VerdictHead.load(directory / "verdict.safetensors")
         calibration = Calibration.load(directory / "calibration.json")
     except (OSError, RuntimeError, TypeError, KeyError, ValueError, SafetensorError) as error:
         raise WeightsCorrupted(
             f"the encoder's weights can't be read ({type(error).__name__}); install the package again"
         ) from error
-    return Encoder(config, branch.eval().fused(), Tower(tower_graph, threads), head), calibration
+    return Encoder(config, mask_heads.eval(), Tower(tower_graph, threads), head), calibration

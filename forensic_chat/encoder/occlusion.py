@@ -55,14 +55,14 @@ def occluded(
     x0, y0, x1, y1 = box
     filled = pixels.copy()
     filled[y0:y1, x0:x1] = pixels[y0:y1, x0:x1].mean((0, 1)).round().astype(np.uint8)
-    low = encoder.reread_lowlevel(filled, perception.lowlevel, box)
+    changes = encoder.locate(filled, perception.changes, box)
     features = perception.features.copy()
     views = perception.views
     again = [0] + [k for k, view in enumerate(views[1:], 1) if touches(view.box, box)]
     size = encoder.config.view_size
     fresh = [overview(filled, size), *(crop(filled, views[k].box, views[k].name, size) for k in again[1:])]
     features[again] = encoder.features(fresh)
-    return encoder.head.fuse(encoder.summary(features, low))
+    return encoder.head.fuse(encoder.summary(features, changes))
 
 
 def random_boxes(box: Box, width: int, height: int) -> list[Box]:

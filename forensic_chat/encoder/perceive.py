@@ -1,4 +1,4 @@
-"""See once: both branches over one image, gathered into a Perception."""
+"""See once: the frozen tower and the heads on it over one image, gathered into a Perception."""
 
 import time
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from forensic_chat.encoder.config import TRACES, EncoderConfig
-from forensic_chat.encoder.lowlevel import LowLevelBranch
+from forensic_chat.encoder.maskhead import MaskHeads
+from forensic_chat.encoder.tokens import PATCH, TokenMap, read_tokens
 from forensic_chat.encoder.tower import Tower
-from forensic_chat.encoder.verdict import Floats, VerdictHead, softmax, summarise_lowlevel
+from forensic_chat.encoder.verdict import Floats, VerdictHead, softmax, summarise_mask
 from forensic_chat.imaging.views import View, crop, native_boxes, overview
 from forensic_chat.schema import CLASSES, Box
 
@@ -20,37 +21,20 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
-class Tile:
-    """The low-level branch's answer to one native tile of h x w cells."""
-
-    box: Box
-    """Pixels; starts on a multiple of the cell size."""
-
-    verdict: Floats
-    """(3,) logits."""
-
-    traces: Floats
-    """(len(TRACES),) probabilities."""
-    maps: Floats
-    """(2, h, w) probabilities: changed; the mask is right."""
-
-
-@dataclass(frozen=True, eq=False)
-class LowLevelMap:
-    """The low-level branch over a whole image of H x W px."""
+class ChangeMap:
+    """Where an image of H x W px was changed, as the mask heads see it."""
 
     mask: Floats
     """(ceil(H / 8), ceil(W / 8)) probability that a cell was changed."""
+
     reliability: Floats
     """Likewise: that the mask is right there."""
 
-    verdicts: Floats
-    """(T, 3) logits of the tiles."""
-
     traces: Floats
-    """(len(TRACES),) highest probability over the tiles."""
+    """(len(TRACES),) probabilities."""
 
-    tiles: list[Tile]
+    tokens: TokenMap
+    """What it was read from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +44,7 @@ class Perception:
     logits: Floats
     """(3,) calibrated logits of real, synthetic, tampered."""
 
-    lowlevel: LowLevelMap
+    changes: ChangeMap
     views: list[View]
     """The overview and the native crops that the tower read, most suspicious first."""
     traces: dict[str, float]
@@ -83,32 +67,32 @@ class Perception:
 
 
 class Encoder:
-    """Both branches and the verdict head, ready to look.
+    """The tower and the heads on it, ready to look.
 
     Thread-safe for inference.
     """
 
-    def __init__(
-        self, config: EncoderConfig, lowlevel: LowLevelBranch, tower: Tower, head: VerdictHead
-    ) -> None:
-        self.config, self.lowlevel, self.tower, self.head = config, lowlevel, tower, head
+    def __init__(self, config: EncoderConfig, mask_heads: MaskHeads, tower: Tower, head: VerdictHead) -> None:
+        self.config, self.mask_heads, self.tower, self.head = config, mask_heads, tower, head
 
     def perceive(self, pixels: Pixels) -> Perception:
         """(H, W, 3) uint8 RGB -> Perception.
 
-        Memory beyond the image is a few tiles, whatever its size.
+        Time and memory beyond the image are bounded: the mask is read at 768 px at most, and crops are few.
         """
         start = time.perf_counter()
-        low = self.read_lowlevel(pixels)
-        read = time.perf_counter()
-        views = self.views(pixels, low)
+        changes = self.locate(pixels)
+        located = time.perf_counter()
+        views = self.views(pixels, changes)
         features = self.features(views)
-        logits = self.head.fuse(self.summary(features, low))
-        timings = {"encoder.lowlevel": read - start, "encoder.tower": time.perf_counter() - read}
-        traces = dict(zip(TRACES, map(float, low.traces), strict=True))
-        return Perception(logits, low, views, traces, features, self.head.familiarity(features[0]), timings)
+        logits = self.head.fuse(self.summary(features, changes))
+        timings = {"encoder.mask": located - start, "encoder.views": time.perf_counter() - located}
+        traces = dict(zip(TRACES, map(float, changes.traces), strict=True))
+        return Perception(
+            logits, changes, views, traces, features, self.head.familiarity(features[0]), timings
+        )
 
-    def views(self, pixels: Pixels, low: LowLevelMap) -> list[View]:
+    def views(self, pixels: Pixels, changes: ChangeMap) -> list[View]:
         """The overview and up to `max_crops` native crops, those with the highest mean mask score first."""
         height, width = pixels.shape[:2]
         size = self.config.view_size
@@ -117,7 +101,7 @@ class Encoder:
 
         def suspicion(box: Box) -> float:
             x0, y0, x1, y1 = (v // stride for v in box)
-            return float(low.mask[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean())
+            return float(changes.mask[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean())
 
         chosen = sorted(boxes, key=suspicion, reverse=True)[: self.config.max_crops]
         return [overview(pixels, size)] + [
@@ -128,59 +112,39 @@ class Encoder:
         """(V, D) float32: CLS tokens of the tapped blocks, then mean patch tokens, one row a view."""
         return self.tower.read([view.pixels for view in views]).reshape(len(views), -1)
 
-    def summary(self, features: Floats, low: LowLevelMap) -> Floats:
+    def summary(self, features: Floats, changes: ChangeMap) -> Floats:
         """What the fusion reads: see verdict.SUMMARY."""
-        whole, crops = self.head.tower_logits(features)
-        return np.concatenate([whole, crops, summarise_lowlevel(low.verdicts, low.mask, low.reliability)])
+        mask = summarise_mask(changes.mask, changes.reliability)
+        return np.concatenate([np.array(self.head.tower_logits(features), np.float32), mask])
 
-    def read_lowlevel(self, pixels: Pixels) -> LowLevelMap:
-        """The low-level branch over overlapping native tiles of the image."""
-        height, width = pixels.shape[:2]
-        boxes = native_boxes(width, height, self.config.tile_size, self.config.tile_overlap)
-        stride = self.config.mask_stride
-        aligned = [(x0 - x0 % stride, y0 - y0 % stride, x1, y1) for x0, y0, x1, y1 in boxes]
-        return gather([self._tile(pixels, box) for box in aligned], width, height, stride)
+    def locate(
+        self, pixels: Pixels, before: ChangeMap | None = None, changed: Box | None = None
+    ) -> ChangeMap:
+        """Where the image was changed.
 
-    def reread_lowlevel(self, pixels: Pixels, low: LowLevelMap, changed: Box) -> LowLevelMap:
-        """`low` of an image whose pixels changed inside one box: only the tiles that touch it are read
-        again."""
-        tiles = [self._tile(pixels, t.box) if touches(t.box, changed) else t for t in low.tiles]
-        return gather(tiles, pixels.shape[1], pixels.shape[0], self.config.mask_stride)
+        With `before`, its map before the pixels in `changed` were, only what the box touches is read again.
+        """
+        known = None if before is None else before.tokens
+        tokens = read_tokens(self.tower, pixels, self.config.picked, known, changed)
+        return change_map(self.mask_heads, tokens, pixels.shape[1], pixels.shape[0])
 
-    @torch.inference_mode()
-    def _tile(self, pixels: Pixels, box: Box) -> Tile:
-        x0, y0, x1, y1 = box
-        tile = pixels[y0:y1, x0:x1]
-        padded = cv2.copyMakeBorder(tile, 0, (y0 - y1) % 16, 0, (x0 - x1) % 16, cv2.BORDER_REFLECT)
-        planes = torch.from_numpy(padded).permute(2, 0, 1)[None].float()
-        output = self.lowlevel(planes.contiguous(memory_format=torch.channels_last))
+
+def change_map(heads: MaskHeads, tokens: TokenMap, width: int, height: int) -> ChangeMap:
+    """What `heads` make of the tokens of an image of width x height px, on its own cells of 8 px."""
+    with torch.inference_mode():
+        output = heads(torch.from_numpy(tokens.grid).permute(2, 0, 1)[None])
         maps = torch.stack([output.mask[0], output.reliability[0]]).sigmoid().numpy()
-        stride = self.config.mask_stride
-        cells = maps[:, : -(-(y1 - y0) // stride), : -(-(x1 - x0) // stride)]
-        return Tile(box, output.verdict[0].numpy(), output.traces[0].sigmoid().numpy(), cells)
-
-
-def gather(tiles: list[Tile], width: int, height: int, stride: int) -> LowLevelMap:
-    """Lay tiles over the image; where they overlap, average with weights that fade towards a tile's rim."""
-    rows, columns = -(-height // stride), -(-width // stride)
-    sums = np.zeros((3, rows, columns), np.float32)
-    for tile in tiles:
-        x, y = tile.box[0] // stride, tile.box[1] // stride
-        h, w = tile.maps.shape[1:]
-        fade = np.minimum.outer(rim(h), rim(w))
-        sums[:2, y : y + h, x : x + w] += tile.maps * fade
-        sums[2, y : y + h, x : x + w] += fade
-    mask, reliability = sums[:2] / sums[2]
-    verdicts = np.stack([tile.verdict for tile in tiles])
-    traces = np.stack([tile.traces for tile in tiles]).max(0)
-    return LowLevelMap(mask, reliability, verdicts, traces, tiles)
+        traces = output.traces[0].sigmoid().numpy()
+    step = PATCH / 2 / tokens.scale
+    at = [
+        ((np.arange(-(-length // 8), dtype=np.float32) + 0.5) * 8 / step - 0.5) for length in (width, height)
+    ]
+    x, y = np.meshgrid(*at)
+    mask, reliability = (
+        cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for plane in maps
+    )
+    return ChangeMap(mask, reliability, traces, tokens)
 
 
 def touches(a: Box, b: Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def rim(cells: int) -> Floats:
-    """(cells,) weights: 1 in the middle, falling over the four cells towards both ends, never 0."""
-    distance = np.minimum(np.arange(cells), np.arange(cells)[::-1]) + 1
-    return np.minimum(distance / 4, 1).astype(np.float32)

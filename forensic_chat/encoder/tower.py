@@ -32,9 +32,21 @@ class Tower:
         each tapped block."""
         return np.stack([self._read(view) for view in views])
 
-    def _read(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def patches(self, view: NDArray[np.uint8], picked: Sequence[int]) -> NDArray[np.float32]:
+        """(224, 224, 3) uint8 RGB -> (196, 768 each) float32: patch tokens, row by row, of the tapped blocks
+        at the indices `picked`."""
+        states = self._states(view)
+        return np.concatenate([states[k][0, 1:] for k in picked], axis=1)
+
+    def _states(self, view: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         planes = ((view.astype(np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1)[None]
-        states = self._session.run(None, {"pixel_values": np.ascontiguousarray(planes)})
+        states: list[NDArray[np.float32]] = self._session.run(
+            None, {"pixel_values": np.ascontiguousarray(planes)}
+        )
+        return states
+
+    def _read(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+        states = self._states(view)
         cls = np.stack([state[0, 0] for state in states])
         patches = np.stack([state[0, 1:].mean(0) for state in states])
         return np.stack([cls, patches])

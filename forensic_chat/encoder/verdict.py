@@ -1,8 +1,8 @@
-"""From what both branches saw to calibrated probabilities: linear heads, fusion, familiarity.
+"""From what was seen to calibrated probabilities: linear heads, fusion, familiarity.
 
 All of it is linear on frozen or summarised features, small enough to be fitted again in seconds and light
 enough not to trade what carries over for what is here (Ojha et al. 2023). `train.fit_verdict` fits it on
-predictions for sources the branches were not trained on.
+predictions for sources that the heads were not trained on.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 SUMMARY = (
-    "tower.overview.real", "tower.overview.synthetic", "tower.overview.tampered",
-    "tower.crops.real", "tower.crops.synthetic", "tower.crops.tampered",
-    "low.real", "low.synthetic", "low.tampered", "low.synthetic.max", "low.tampered.max",
-    "mask.peak", "mask.top", "mask.area", "reliability",
+    "tower.overview", "tower.crops", "mask.peak", "mask.top", "mask.area", "mask.reliability",
 )  # fmt: skip
-"""What the fusion reads, in order."""
+"""What the fusion reads, in order: log odds of a generated image, and what the mask says of a change."""
 
 
 def softmax(logits: Floats) -> Floats:
@@ -31,30 +28,24 @@ def logit(probability: Floats | float) -> Floats:
     return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float32)
 
 
-def log_softmax(logits: Floats) -> Floats:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), np.float32)
+def summarise_mask(mask: Floats, reliability: Floats) -> Floats:
+    """Mask and reliability probabilities (h, w) of cells -> the last 4 entries of SUMMARY.
 
-
-def summarise_lowlevel(verdicts: Floats, mask: Floats, reliability: Floats) -> Floats:
-    """Tile verdict logits (T, 3), mask and reliability probabilities (h, w) -> the last 9 entries of
-    SUMMARY."""
-    tiles = log_softmax(verdicts)
+    Shares of the cells, not counts, so that an image's size does not tell.
+    """
     ordered = np.sort(mask, axis=None)
-    top = ordered[-max(1, ordered.size // 100) :]
-    peak = ordered[-max(1, min(4, ordered.size // 100))]
-    return np.concatenate(
+    top = ordered[-max(1, ordered.size // 50) :]
+    peak = ordered[-max(1, ordered.size // 200)]
+    sure = mask * reliability
+    return np.array(
         [
-            tiles.mean(0),
-            tiles[:, 1:].max(0),
-            [
-                logit(float(peak)),
-                logit(float(top.mean())),
-                logit(float((mask > 0.5).mean())),
-                reliability.mean(),
-            ],
-        ]
-    ).astype(np.float32)
+            logit(float(peak)),
+            logit(float(top.mean())),
+            logit(float((mask > 0.5).mean())),
+            logit(float(np.sort(sure, axis=None)[-max(1, sure.size // 50) :].mean())),
+        ],
+        np.float32,
+    )
 
 
 @dataclass(frozen=True)
@@ -66,9 +57,11 @@ class VerdictHead:
 
     tower_scale: Floats
     tower_weight: Floats
-    """(2, 3, D): the overview's and the crops' linear heads."""
+    """(2, D): the overview's and the crops' linear heads, generated against photo."""
 
     tower_bias: Floats
+    """(2,)"""
+
     fusion_mean: Floats
     """(len(SUMMARY),)"""
 
@@ -88,12 +81,12 @@ class VerdictHead:
         if self.fusion_weight.shape != (3, len(SUMMARY)):
             raise ValueError(f"the fusion reads {self.fusion_weight.shape}, not (3, {len(SUMMARY)})")
 
-    def tower_logits(self, features: Floats) -> tuple[Floats, Floats]:
-        """(V, D), overview first -> overview logits (3,) and the crops' mean logits (3,)."""
+    def tower_logits(self, features: Floats) -> tuple[float, float]:
+        """(V, D), overview first -> log odds of a generated image: the overview's, and the crops' mean."""
         views = [0] + [1] * (len(features) - 1)
         standard = (features - self.tower_mean[views]) / self.tower_scale[views]
-        logits = np.einsum("vcd,vd->vc", self.tower_weight[views], standard) + self.tower_bias[views]
-        return logits[0], logits[1:].mean(0)
+        logits = (self.tower_weight[views] * standard).sum(1) + self.tower_bias[views]
+        return float(logits[0]), float(logits[1:].mean())
 
     def fuse(self, summary: Floats) -> Floats:
         """(..., len(SUMMARY)) -> calibrated logits (..., 3) of real, synthetic, tampered; class-

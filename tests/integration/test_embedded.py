@@ -95,7 +95,7 @@ def check_contract(examination: Examination) -> None:
         assert mask.shape == (height, width)
         assert set(np.unique(mask)) <= {0, 255}
     assert {"forensic-chat", "encoder", "tower"} <= examination.models.keys()
-    assert {"intake", "evidence", "encoder.lowlevel", "encoder.tower", "total"} <= examination.timings.keys()
+    assert {"intake", "evidence", "encoder.mask", "encoder.views", "total"} <= examination.timings.keys()
     assert all(seconds >= 0 for seconds in examination.timings.values())
 
 

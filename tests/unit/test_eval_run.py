@@ -51,7 +51,7 @@ class Looker:
             strength=0.6,
             false_alarm_rate=0.1,
         )
-        perception: Any = SimpleNamespace(lowlevel=SimpleNamespace(mask=cells))
+        perception: Any = SimpleNamespace(changes=SimpleNamespace(mask=cells))
         return Judgement(image, perception, verdict, [finding], [], None, [], {"encoder": 0.5})
 
 

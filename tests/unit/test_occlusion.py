@@ -87,10 +87,10 @@ def test_reading_what_a_box_touches_equals_seeing_the_filled_image(size: tuple[i
     filled = pixels.copy()
     x0, y0, x1, y1 = box
     filled[y0:y1, x0:x1] = pixels[y0:y1, x0:x1].mean((0, 1)).round().astype(np.uint8)
-    low = encoder.read_lowlevel(filled)
+    changes = encoder.locate(filled)
     # the same views, whatever is now most suspicious
     views = [type(view)(view.name, view.box, fresh(view, filled)) for view in seen.views]
-    whole = encoder.head.fuse(encoder.summary(encoder.features(views), low))
+    whole = encoder.head.fuse(encoder.summary(encoder.features(views), changes))
     np.testing.assert_allclose(occluded(encoder, pixels, seen, box), whole, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(pixels, before)
 

@@ -1,9 +1,12 @@
-"""The encoder over whole images: tiles laid together, read again where something changed, views chosen."""
+"""The encoder over whole images: tokens laid together, read again where something changed, views chosen."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from forensic_chat.encoder.perceive import Encoder, rim
+from forensic_chat.encoder.perceive import Encoder
+from forensic_chat.encoder.tokens import LONGEST, SIDE, mean, starts
 from forensic_chat.schema import Box
 from tests.factories import tiny_encoder
 
@@ -20,69 +23,70 @@ def encoder() -> Encoder:
 @pytest.mark.parametrize(("width", "height"), [(16, 16), (12, 12), (17, 333), (333, 17), (700, 1100)])
 def test_the_mask_has_a_cell_per_eight_pixels(encoder: Encoder, width: int, height: int) -> None:
     seen = encoder.perceive(noise(width, height))
-    low = seen.lowlevel
-    assert low.mask.shape == low.reliability.shape == (-(-height // 8), -(-width // 8))
-    for values in (low.mask, low.reliability, low.traces):
+    changes = seen.changes
+    assert changes.mask.shape == changes.reliability.shape == (-(-height // 8), -(-width // 8))
+    for values in (changes.mask, changes.reliability, changes.traces):
         assert np.isfinite(values).all()
         assert values.min() >= 0
         assert values.max() <= 1
-    assert low.verdicts.shape == (len(low.tiles), 3)
     assert sum(seen.probabilities.values()) == pytest.approx(1)
     assert seen.fake_probability == pytest.approx(1 - seen.probabilities["real"])
     assert 0 <= seen.familiarity <= 1
 
 
-@pytest.mark.parametrize(("width", "height"), [(128, 128), (77, 128), (16, 100)])
-def test_an_image_of_one_tile_is_read_as_it_is(encoder: Encoder, width: int, height: int) -> None:
-    low = encoder.read_lowlevel(noise(width, height))
-    (tile,) = low.tiles
-    assert tile.box == (0, 0, width, height)
-    np.testing.assert_allclose(low.mask, tile.maps[0], rtol=1e-6)
-    np.testing.assert_allclose(low.reliability, tile.maps[1], rtol=1e-6)
-    np.testing.assert_array_equal(low.verdicts, tile.verdict[None])
-    np.testing.assert_array_equal(low.traces, tile.traces)
+@pytest.mark.parametrize("cells", [14, 15, 28, 29, 48])
+def test_tiles_cover_every_token_and_stay_inside(cells: int) -> None:
+    first = starts(cells)
+    assert (first[0], first[-1]) == (0, cells - SIDE)
+    assert all(0 < b - a <= SIDE for a, b in pairwise(first))
 
 
-def test_overlapping_tiles_are_averaged_and_fade_at_their_rims(encoder: Encoder) -> None:
-    low = encoder.read_lowlevel(noise(224, 128))
-    left, right = low.tiles
-    assert (left.box, right.box) == ((0, 0, 128, 128), (96, 0, 224, 128))
-    np.testing.assert_allclose(low.mask[:, :12], left.maps[0][:, :12], rtol=1e-5)
-    np.testing.assert_allclose(low.mask[:, 16:], right.maps[0][:, 4:], rtol=1e-5)
-    weights = rim(16)
-    for column, (a, b) in enumerate(zip(weights[12:], weights[:4], strict=True)):
-        mean = (a * left.maps[0][8, 12 + column] + b * right.maps[0][8, column]) / (a + b)
-        assert low.mask[8, 12 + column] == pytest.approx(mean, rel=1e-5)
+def test_overlapping_tiles_are_averaged() -> None:
+    left, right = np.full((14, 14, 1), 1, np.float32), np.full((14, 14, 1), 3, np.float32)
+    grid = mean({(0, 0): left, (0, 4): right}, 14, 18)[0, :, 0]
+    assert grid.tolist() == [1] * 4 + [2] * 10 + [3] * 4
 
 
-def test_tiles_start_on_cells(encoder: Encoder) -> None:
-    """The last tile is shifted inward by any number of pixels, cells by eight."""
-    width, height = 203, 141
-    low = encoder.read_lowlevel(noise(width, height))
-    assert all(tile.box[0] % 8 == tile.box[1] % 8 == 0 for tile in low.tiles)
-    assert {tile.box[2] for tile in low.tiles} == {128, width}
-    assert {tile.box[3] for tile in low.tiles} == {128, height}
+@pytest.mark.parametrize(("width", "height"), [(100, 60), (768, 512), (1536, 800), (4000, 300)])
+def test_a_large_image_is_read_scaled_down_and_a_small_one_as_it_is(
+    encoder: Encoder, width: int, height: int
+) -> None:
+    tokens = encoder.locate(noise(width, height)).tokens
+    assert tokens.scale == min(1, LONGEST / max(width, height))
+    expected = [-(-round(side * tokens.scale) // 16) for side in (height, width)]
+    assert list(tokens.grid.shape[:2]) == expected
 
 
-@pytest.mark.parametrize("box", [(0, 0, 8, 8), (60, 70, 150, 130), (255, 170, 300, 200), (127, 0, 129, 200)])
+def test_a_marked_token_is_marked_at_its_place_whatever_the_scale(encoder: Encoder) -> None:
+    """The mask of a scaled-down image lies on the image's own cells."""
+    small = noise(320, 320)
+    large = np.ascontiguousarray(np.kron(small, np.ones((4, 4, 1), np.uint8)))
+    one, two = encoder.locate(small), encoder.locate(large)
+    assert two.mask.shape == (160, 160)
+    assert two.tokens.scale == pytest.approx(0.6)
+    assert one.mask.shape == (40, 40)
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 0, 8, 8), (60, 70, 150, 130), (255, 170, 300, 200), (127, 0, 129, 200), (888, 590, 900, 600)]
+)
 def test_reading_again_where_something_changed_is_reading_again(encoder: Encoder, box: Box) -> None:
-    pixels = noise(300, 200)
-    before = encoder.read_lowlevel(pixels)
-    changed = pixels.copy()
-    x0, y0, x1, y1 = box
-    changed[y0:y1, x0:x1] = 128
-    again = encoder.reread_lowlevel(changed, before, box)
-    whole = encoder.read_lowlevel(changed)
-    for name in ("mask", "reliability", "verdicts", "traces"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
-    assert not np.array_equal(again.mask, before.mask)
+    for pixels in (noise(900, 600), noise(300, 200)):
+        before = encoder.locate(pixels)
+        changed = pixels.copy()
+        x0, y0, x1, y1 = box
+        changed[y0:y1, x0:x1] = 128
+        again = encoder.locate(changed, before, box)
+        whole = encoder.locate(changed)
+        for name in ("mask", "reliability", "traces"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
 
 
 def test_only_tiles_that_a_change_touches_are_read_again(encoder: Encoder) -> None:
-    pixels = noise(300, 200)
-    before = encoder.read_lowlevel(pixels)
-    again = encoder.reread_lowlevel(pixels, before, (0, 0, 8, 8))
-    kept = [new is old for new, old in zip(again.tiles, before.tiles, strict=True)]
+    pixels = noise(700, 500)
+    before = encoder.locate(pixels)
+    again = encoder.locate(pixels, before, (0, 0, 8, 8))
+    kept = [again.tokens.tiles[key] is tile for key, tile in before.tokens.tiles.items()]
     assert kept == [False] + [True] * (len(kept) - 1)
 
 
@@ -108,11 +112,11 @@ def test_views_are_the_overview_and_crops_inside_the_image(encoder: Encoder, wid
 def test_the_most_suspicious_place_is_shown_first() -> None:
     encoder = tiny_encoder(max_crops=2)
     pixels = noise(448, 672)
-    low = encoder.read_lowlevel(pixels)
-    low.mask[:] = 0.1
-    low.mask[60:70, 30:50] = 0.9  # pixels 240..400 across, 480..560 down
-    low.mask[2, 2] = 0.9
-    _, first, second = encoder.views(pixels, low)
+    changes = encoder.locate(pixels)
+    changes.mask[:] = 0.1
+    changes.mask[60:70, 30:50] = 0.9  # pixels 240..400 across, 480..560 down
+    changes.mask[2, 2] = 0.9
+    _, first, second = encoder.views(pixels, changes)
     assert first.box == (224, 448, 448, 672)
     assert second.box == (0, 0, 224, 224)
 
@@ -121,7 +125,7 @@ def test_the_same_pixels_are_seen_the_same(encoder: Encoder) -> None:
     pixels = noise(400, 300)
     one, two = encoder.perceive(pixels), encoder.perceive(pixels.copy())
     np.testing.assert_array_equal(one.logits, two.logits)
-    np.testing.assert_array_equal(one.lowlevel.mask, two.lowlevel.mask)
+    np.testing.assert_array_equal(one.changes.mask, two.changes.mask)
     np.testing.assert_array_equal(one.features, two.features)
     assert (one.traces, one.familiarity) == (two.traces, two.familiarity)
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -56,6 +57,8 @@ DESIGNS: dict[str, Design] = {
 _WIDTHS = {1: 16, 2: 32, 4: 64, 8: 96}
 """Feature channels at each stride."""
 _CODES, _CODE_SIZE = 256, 4
+_DRIFT = 4.0
+"""px, sigma; the patterns of an upsampling by 8 or less are finer and stay as they are."""
 
 
 class Residual(nn.Module):
@@ -190,8 +193,10 @@ def _load(path: Path) -> Autoencoder:
 def remade(photo: Pixels, model: Autoencoder, rng: np.random.Generator, hole: Hole | None = None) -> Pixels:
     """`photo` (H, W, 3) passed through `model`; with `hole`, what lies in it is invented from around it.
 
-    The latent's grid falls at a random phase against the photo's, as after a crop. Only a model that fills
-    holes takes one (ValueError).
+    Without one, colours are put back to the photo's at scales of 8 px and more: a small network's drift
+    in colour is no trace of a decoder, and would be the first thing a detector learns. The latent's grid
+    falls at a random phase against the photo's, as after a crop. Only a model that fills holes takes one
+    (ValueError).
     """
     if hole is not None and not model.design.fills_holes:
         raise ValueError("this autoencoder was not trained to fill holes")
@@ -209,5 +214,7 @@ def remade(photo: Pixels, model: Autoencoder, rng: np.random.Generator, hole: Ho
         x = torch.cat([x * (1 - mask), mask], dim=1)
     with torch.inference_mode():
         made = model(x)[0][0].permute(1, 2, 0)
-    values = ((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
-    return np.ascontiguousarray(values[top : top + height, left : left + width])
+    values = ((made + 1) * 127.5).numpy()[top : top + height, left : left + width]
+    if hole is None:
+        values = values + cv2.GaussianBlur(photo - values, (0, 0), _DRIFT)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)

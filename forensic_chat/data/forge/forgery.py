@@ -33,6 +33,8 @@ class Forgery:
     manipulation: str
     truth: str
     """One sentence: what was done, and where."""
+    generator: str | None = None
+    """What made the image where all of it is new: then it is synthetic, otherwise tampered."""
 
 
 def composite(

@@ -38,7 +38,7 @@ def inpaint(photo: Pixels, rng: np.random.Generator) -> Forgery:
     elif method == "patches":
         filled = fill_by_patches(context, hole, rng)
         if rng.random() < 0.5:
-            filled = _level(filled, context, hole)
+            filled = level(filled, context, hole)
     else:
         filled = fill_by_shift(context, hole, rng)
     patch = filled[y : y + matte.shape[0], x : x + matte.shape[1]]
@@ -178,7 +178,7 @@ def fill_by_shift(context: Pixels, hole: Hole, rng: np.random.Generator) -> Pixe
         raise ForgeFailed("there is no piece to fill the hole with")
     moved = context.copy()
     moved[rows, columns] = context[rows + best[0], columns + best[1]]
-    return _level(moved, context, hole)
+    return level(moved, context, hole)
 
 
 def _local_mean(
@@ -191,7 +191,7 @@ def _local_mean(
     )
 
 
-def _level(filled: Pixels, context: Pixels, hole: Hole) -> Pixels:
+def level(filled: Pixels, context: Pixels, hole: Hole) -> Pixels:
     """Shift the colours of the fill so that it meets the rim without a step; inside, as at the nearest rim
     pixel.
 
