@@ -168,7 +168,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.no_grad():
         before = loss_of(run.model(x)[0], x)
-    for _ in range(12):
+    for _ in range(20):
         run.advance([pixels])
     with torch.no_grad():
         assert loss_of(run.model(x)[0], x) < 0.99 * before

@@ -84,7 +84,7 @@ def test_a_printed_line_is_found_and_painted_over() -> None:
     assert abs(columns.max() + 1 - x1) <= 2
     ground = made.mask > 0
     # The ground is the sheet's and the ink is the line's, in level and in grain.
-    assert abs(np.median(made.pixels[ground]) - 215) < 4
+    assert abs(np.percentile(made.pixels[ground], 70) - 215) < 5
     assert np.percentile(made.pixels[ground], 3) < 90
     grain = made.pixels[y0 + 2 : y0 + 6, x0 + 3 : x1 - 3].astype(float).std()
     assert 1.5 < grain < 8
@@ -158,7 +158,7 @@ def test_the_finders_maps_are_decoded() -> None:
 
 def test_another_file_is_no_finder(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"no graph")
-    with pytest.raises(UsageError, match="x.onnx is not a CenterFace network"):
+    with pytest.raises(UsageError, match=r"x\.onnx is not a CenterFace network"):
         load_finder(tmp_path / "x.onnx")
 
 
