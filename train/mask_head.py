@@ -4,6 +4,7 @@
     python -m train.mask_head --measure RUN --canvases DIR
 
 --fold leaves out half of the sources, and two such heads ship together: each photo has one that never saw its source.
+It refuses to start where the canvases' delivery tells their classes apart (train.shortcuts).
 --without keeps manipulations out of training, to measure the transfer to them. --measure prints, at the fixed threshold
 0.5, mean F1, foreground IoU and pixel AUC over tampered canvases by source and manipulation, and the marked area
 of the others.
@@ -28,6 +29,7 @@ from torch.nn import functional as F
 from forensic_chat.encoder.config import TRACES, EncoderConfig
 from forensic_chat.encoder.maskhead import MaskHead, MaskOutput
 from forensic_chat.scoring.localisation import overlap
+from train.shortcuts import Fed, refuse_shortcuts
 
 TRACE_OF = {
     "copy-move": "copymove", "face-swap": "splice", "regenerate-region": "resynthesis",
@@ -47,6 +49,11 @@ class Canvas:
         with np.load(self.path) as stored:
             return stored["tokens"], stored["mask"]
 
+    def fed(self) -> Fed:
+        """Its pixels, as the tower read them."""
+        with np.load(self.path) as stored:
+            return Fed(stored["pixels"], self.label, self.source)
+
 
 def canvases(folders: list[Path]) -> list[Canvas]:
     found = []
@@ -54,6 +61,14 @@ def canvases(folders: list[Path]) -> list[Canvas]:
         for path in sorted(folder.glob("*[0-9].npz")):
             found.append(Canvas(path, **json.loads(path.with_suffix(".json").read_text())))
     return found
+
+
+def few_of_each(every: list[Canvas], seed: int, most: int = 400) -> list[Canvas]:
+    """At most `most` canvases of each class, at random."""
+    taken: dict[str, list[Canvas]] = defaultdict(list)
+    for k in np.random.default_rng(seed).permutation(len(every)):
+        taken[every[k].label].append(every[k])
+    return [canvas for same in taken.values() for canvas in same[:most]]
 
 
 @dataclass
@@ -229,6 +244,7 @@ def main() -> None:
         measure([load(run) for run in args.measure], chosen)
         return
     fit = [c for c in chosen if c.manipulation not in args.without or c.label != "tampered"]
+    refuse_shortcuts([canvas.fed() for canvas in few_of_each(fit, args.seed)], args.seed)
     head = train(fit, args)
     args.out.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in head.state_dict().items()}, args.out / "maskhead.safetensors")
