@@ -13,8 +13,8 @@ from forensic_chat.schema import Box, Finding, Label, Probabilities
 VERDICT_QUESTION = "Real, synthetic or tampered? Give the verdict, then claims."
 QUESTION_LIMIT = 600
 """Characters of a user's question that reach the model."""
-STRING_LIMIT = 32
-"""Characters of a metadata string that reach the model."""
+STRING_LIMIT = 52
+"""Characters of a metadata string that reach the model: what the longest remark on dates takes."""
 FLOOR = 0.1
 """A finding below this strength says nothing: its strength word is "none" and no sentence may lean on it."""
 
@@ -47,8 +47,14 @@ def _plain(char: str) -> bool:
 
 
 def quotable(value: str) -> str:
-    """A metadata string as it may stand between double quotes: cleaned, capped, no quote and no backslash."""
-    return clean(value.replace('"', "'").replace("\\", "/"), STRING_LIMIT)
+    """A metadata string as it may stand between double quotes: cleaned, capped at a word's end where there is
+    one, no quote and no backslash. Idempotent."""
+    text = clean(value.replace('"', "'").replace("\\", "/"), 2 * STRING_LIMIT)
+    if len(text) <= STRING_LIMIT:
+        return text
+    cut = text[:STRING_LIMIT].strip()
+    whole = cut if text[STRING_LIMIT] == " " else cut.rpartition(" ")[0]
+    return whole if 2 * len(whole) >= STRING_LIMIT else cut
 
 
 def written(value: float | int | str | bool | None) -> str:

@@ -1,4 +1,5 @@
-"""Sentences for each kind of finding, in several wordings: the vocabulary of training conversations.
+"""Sentences for each kind of finding, in several wordings: the vocabulary of training conversations, and of
+the answers that code writes.
 
 Fields: {v} the value as written, {how} slightly/clearly/strongly, {place} " in the upper left" or nothing,
 {fake} "a generated image" or "an edited image", by what the finding supports. Every sentence passes the
@@ -20,10 +21,14 @@ class Phrases:
     """It supports a fake label."""
     clean: tuple[str, ...] = ()
     """It was checked and says nothing against the image."""
+    nothing: tuple[str, ...] = ()
+    """As `clean`, where the value says that there is nothing at all: 0 matches, a noise ratio of 1."""
     empty: tuple[str, ...] = ()
-    """Its value is None: nothing is written there."""
+    """Its value is None: nothing is written there, or nothing could be measured."""
     odd: tuple[str, ...] = ()
-    """It supports no label but matters: it lowers what other findings are worth."""
+    """It supports no label but matters: too weak to count, or it lowers what other findings are worth."""
+    limit: tuple[str, ...] = ()
+    """What a result that says nothing against the image does not exclude."""
     rule: tuple[str, ...] = ()
     """The rule that an artefact of this kind breaks, and why that means fake."""
     real: tuple[str, ...] = ()
@@ -34,10 +39,11 @@ class Phrases:
 
 C2PA_STATES: dict[str, tuple[str, ...]] = {
     "absent": (
-        "The image carries no Content Credentials, which by itself says nothing",
-        "No C2PA manifest is attached; most files have none",
-        "Provenance was looked for and is absent, which is common",
+        "The file carries no Content Credentials, as most files; that says nothing either way",
+        "No C2PA manifest is attached, which is common and counts for nothing",
+        "Provenance was looked for and is absent, as in most files",
         "Without Content Credentials, its origin is not recorded in the file",
+        "Content Credentials are absent, so nobody has signed for where the file comes from",
     ),
     "untrusted": (
         'The Content Credentials read "untrusted": the signer is not on the trust list',
@@ -68,6 +74,12 @@ C2PA_GENERATED = (
 PHRASES: dict[str, Phrases] = {
     "provenance.c2pa": Phrases(
         name="the provenance record",
+        empty=(
+            "No readable Content Credentials were found, though the file holds some",
+            "The file holds a C2PA manifest but no readable provenance",
+            "The file holds Content Credentials but no readable C2PA manifest",
+            "Without readable Content Credentials, its origin stays open",
+        ),
         rule=(
             "Signed credentials should agree with every byte they cover",
             "A manifest that a real camera signed would still be valid after the file was passed on",
@@ -75,20 +87,20 @@ PHRASES: dict[str, Phrases] = {
         real=("A real photo with Content Credentials would carry a valid camera signature",),
         explain=(
             "Content Credentials (C2PA) are a signed record of where a file comes from. Trusted "
-            "means a known signer, "
-            "untrusted an unknown one, invalid that the record no longer fits the file, absent that "
-            "there is none."
+            "means a known signer, untrusted an unknown one, invalid that the record no longer fits the "
+            "file, absent that there is none."
         ),
     ),
     "metadata.generator": Phrases(
-        name="the generator signature",
+        name="the generator mark",
         supports="synthetic",
         suspect=(
             "The metadata names the generator {v}",
-            "A generator signature is written in the file: {v}",
+            "A generator mark is written in the file: {v}",
             "{v} stands in the metadata as the generator name, so the image was generated",
             "The generator tag reads {v}, which points to {fake}",
             "The file itself gives its origin away: its generator name is {v}",
+            "By its own metadata the file was made with the generator {v}",
         ),
         clean=(
             "The generator tag holds {v}, which names no known generator",
@@ -98,12 +110,15 @@ PHRASES: dict[str, Phrases] = {
         ),
         empty=(
             "No generator name is written in the metadata",
+            "The metadata holds no mark of an image generator",
+            "No generator mark was found in the file",
             "The metadata holds no generator signature and no sampling parameters",
-            "No generator signature was found in the file",
-            (
-                "The file was searched for generator parameters, and there are none: no prompt, no "
-                "generator name"
-            ),
+            "The file was searched for generator parameters, and there are none: no prompt, no generator name",
+            "Neither a prompt nor a generator name is left in the metadata",
+        ),
+        limit=(
+            "No generator mark is in the metadata, but such marks are easily removed",
+            "That no generator name is written in the file means little: sharing it removes them",
         ),
         rule=(
             "Image generators usually write their name or prompt into the file; cameras never do",
@@ -112,8 +127,7 @@ PHRASES: dict[str, Phrases] = {
         real=("A real photo would name a camera in its metadata and no generator name",),
         explain=(
             "Many image generators leave their name, prompt or settings in the file. Finding them is "
-            "strong; not "
-            "finding them means little, because they are easily removed."
+            "strong; not finding them means little, because they are easily removed."
         ),
     ),
     "metadata.software": Phrases(
@@ -130,6 +144,8 @@ PHRASES: dict[str, Phrases] = {
             "The metadata names the software {v}, nothing suspicious",
             "{v} stands in the software tag; that is unremarkable",
             "The program that saved the file is {v}, a usual entry",
+            "The file was last saved by the software {v}, which honest photos are too",
+            "The software {v} saved the file; exporting does that as well, so it counts for nothing",
         ),
         empty=(
             "No software is named in the metadata",
@@ -143,6 +159,7 @@ PHRASES: dict[str, Phrases] = {
             "{v} is recorded as the software, and that proves nothing by itself",
             "The program named in the file is {v}",
         ),
+        limit=("The software {v} saved the file; what it did to the pixels is not recorded",),
         rule=(
             "A camera would write its own firmware as the software, not a photo program",
             "A program in the software tag usually means that pixels passed through an editor",
@@ -164,12 +181,17 @@ PHRASES: dict[str, Phrases] = {
             "The camera tag reads {v}, as expected of a camera file",
             "The metadata carries a plausible camera name, {v}",
             "{v} is recorded as the camera model, which is consistent with a photo",
+            "By its EXIF the file comes from the camera {v}, as expected of a photo",
         ),
         empty=(
             "No camera model is written in the metadata",
             "The EXIF holds no camera name, which is common after sharing",
             "The camera tag is missing, which by itself says nothing",
             "No camera name was found in the metadata",
+        ),
+        limit=(
+            "The camera name {v} can be taken over from any file, so it proves nothing by itself",
+            "The camera tag {v} is easily written by hand; it is a hint and no proof",
         ),
         rule=("A camera model in the EXIF should agree with every other tag of the file",),
         real=("A real photo straight from a device would name its camera model in the EXIF",),
@@ -192,6 +214,7 @@ PHRASES: dict[str, Phrases] = {
             "At {v}, the thumbnail is in line with the image",
             "Thumbnail against image gives {v}, nothing unusual",
             "The thumbnail was compared and is consistent with the image: {v}",
+            "The small preview in the file, the thumbnail, agrees with the image: {v}",
         ),
         empty=(
             "No thumbnail is embedded, so none could be compared",
@@ -222,16 +245,23 @@ PHRASES: dict[str, Phrases] = {
             "The timestamps are inconsistent ({v})",
         ),
         clean=(
-            "The recorded dates read {v}, which is plausible",
-            "The dates in the metadata are consistent: {v}",
-            "Timestamps were compared and read {v}, nothing suspicious",
-            "With {v}, the dates are unremarkable",
+            "The recorded dates agree with each other",
+            "The dates in the metadata are consistent",
+            "The timestamps were compared: they are consistent",
+            "The date check reads {v}, nothing unusual",
+            "All recorded dates fit one shot, a consistent set",
         ),
         empty=(
             "No dates are recorded in the metadata",
             "The metadata holds no timestamps to compare",
             "There are no dates in the file, which is common after sharing",
             "No date was found in the metadata",
+        ),
+        odd=(
+            "The recorded dates do not fit each other ({v}); a wrongly set clock does that too",
+            "The dates read {v}, which a wrongly set camera clock explains as well",
+            "By its timestamps the file is {v}; that is odd, and no proof",
+            "The date check reads {v}, which decides nothing by itself",
         ),
         rule=(
             "A camera writes all its dates within the same second, so they should not contradict each other",
@@ -255,7 +285,8 @@ PHRASES: dict[str, Phrases] = {
             "The JPEG quality is estimated at {v}, an ordinary figure",
             "The quantisation tables stand for quality {v}, which is unremarkable",
             "Quality {v} is usual for a shared file",
-            "The JPEG was saved at quality {v}, nothing unusual",
+            "The JPEG was last saved at quality {v}, nothing unusual",
+            "A JPEG quality of {v} is ordinary",
         ),
         empty=(
             "No JPEG quality could be read",
@@ -269,6 +300,7 @@ PHRASES: dict[str, Phrases] = {
             "The quality of {v} limits what the other tests can see",
             "The file was compressed at quality {v}, so weak traces may be gone",
         ),
+        limit=("The file was saved at JPEG quality {v}, and each save removes fine detail",),
         rule=("Cameras usually write their own quantisation tables at high quality",),
         real=("A real photo straight from a camera would usually have a high JPEG quality",),
         explain=(
@@ -286,10 +318,11 @@ PHRASES: dict[str, Phrases] = {
             "The coefficients deviate {how}, as after a second compression: {v}",
         ),
         clean=(
-            "No double compression was found ({v})",
             "The double-compression test gives {v}, which is unremarkable",
-            "At {v}, nothing suggests that the JPEG was saved twice",
+            "Double compression measures {v}, no more than the usual",
             "The JPEG coefficients are ordinary: double compression measures {v}",
+            "At {v}, the double-compression test counts for nothing",
+            "Whether the JPEG was saved twice was tested; {v} is an ordinary result",
         ),
         empty=(
             "No double-compression test was possible",
@@ -318,9 +351,15 @@ PHRASES: dict[str, Phrases] = {
             "The area{place} has a compression ghost of {v}, unusual beside its surroundings",
         ),
         clean=(
-            "The JPEG ghost map is flat ({v})",
-            "No compression ghost was found; the map measures {v}",
+            "The JPEG ghost map measures {v}, which is unremarkable",
             "The ghost map gives {v}, nothing unusual",
+            "A compression ghost was looked for; {v} is within the usual",
+            "At {v}, the ghost map counts for nothing",
+            "The ghost map reads {v}: in line with one compression history",
+        ),
+        nothing=(
+            "No compression ghost was found; the map measures {v}",
+            "The JPEG ghost map is flat ({v})",
             "At {v}, the ghost map is uniform: one compression history everywhere",
         ),
         empty=(
@@ -339,8 +378,7 @@ PHRASES: dict[str, Phrases] = {
         ),
         explain=(
             "A ghost map re-saves the image at many qualities and marks parts that react "
-            "differently: they had another "
-            "compression before."
+            "differently: they had another compression before."
         ),
     ),
     "jpeg.grid": Phrases(
@@ -353,10 +391,15 @@ PHRASES: dict[str, Phrases] = {
             "The grid{place} differs from the rest by {v}, as after pasting",
         ),
         clean=(
-            "The JPEG grid is aligned and unremarkable ({v})",
-            "No grid shift was found: {v}",
+            "The JPEG grid is unremarkable ({v})",
             "The 8x8 grid measures {v}, nothing unusual",
+            "At {v}, the grid test counts for nothing",
+            "The grid of 8x8 blocks was compared region by region, with {v}, an ordinary result",
+        ),
+        nothing=(
+            "No grid shift was found: {v}",
             "At {v}, the grid is consistent across the image",
+            "The JPEG grid is aligned everywhere ({v}), as expected",
         ),
         empty=(
             "No JPEG grid could be measured",
@@ -365,7 +408,7 @@ PHRASES: dict[str, Phrases] = {
             "No grid was found to compare",
         ),
         rule=(
-            "A camera lays one 8x8 grid over the whole photo; a pasted part brings its own",
+            "A camera lays one 8x8 grid over the whole photo; a pasted part usually brings its own",
             "The grid of a real photo starts at the corner and should not shift",
         ),
         real=("A real photo would have one unbroken 8x8 grid",),
@@ -384,11 +427,26 @@ PHRASES: dict[str, Phrases] = {
             "The noise level is abnormal{place}: {v}",
         ),
         clean=(
-            "The noise is uniform ({v})",
-            "No noise difference was found across the image: {v}",
-            "The noise map gives {v}, which is unremarkable",
-            "At {v}, the grain is consistent everywhere",
-            "Noise was compared region by region and is ordinary: {v}",
+            "The noise ratio between parts of the image is {v}, which is unremarkable",
+            "The noise map gives a ratio of {v}, nothing unusual",
+            "Grain was compared region by region; the largest ratio, {v}, is ordinary",
+            "At a ratio of {v}, the grain counts for nothing: subject and focus do that too",
+            "Noise was compared across the image and is ordinary: {v}",
+        ),
+        nothing=(
+            "The noise is uniform (ratio {v})",
+            "No noise difference was found across the image: ratio {v}",
+            "At a ratio of {v}, the grain is consistent everywhere",
+            "The grain is even from edge to edge, a ratio of {v}, as expected",
+        ),
+        empty=(
+            "The image is too small to compare its grain, and nothing suspicious was noted",
+            "No noise ratio could be measured",
+            "No grain could be compared in an image of this size",
+        ),
+        limit=(
+            "A noise ratio of {v} does not exclude an edit whose grain was matched",
+            "At a ratio of {v}, the noise map cannot rule out a small edit",
         ),
         rule=(
             "One sensor leaves noise of one character, so it should not change from part to part",
@@ -400,8 +458,7 @@ PHRASES: dict[str, Phrases] = {
         ),
         explain=(
             "Every sensor leaves fine noise. The map compares its strength across the image; a "
-            "pasted or generated part "
-            "usually has another."
+            "pasted or generated part usually has another."
         ),
     ),
     "copymove.matches": Phrases(
@@ -413,12 +470,29 @@ PHRASES: dict[str, Phrases] = {
             "A part{place} is copied within the image, with {v} matches",
             "Cloned content{place}: {v} matching points",
             "The same detail was pasted more than once{place}; the copy-move test counts {v} matches",
+            "The same pixels appear a second time{place}, with {v} matching points that reveal a copy",
         ),
         clean=(
+            "The copy-move test counts {v} matches, no more than repeated patterns give",
+            "With {v} matching points, the copy-move test is unremarkable",
+            "Copies were looked for: {v} matches, nothing suspicious",
+            "The copy-move test gives {v} matches, which is ordinary",
+        ),
+        nothing=(
+            "No part of the image appears a second time: {v} matching points",
+            "The copy-move test finds nothing duplicated ({v} matches)",
             "No copied area was found ({v} matches)",
-            "The copy-move test counts {v} matches, nothing suspicious",
-            "With {v} matching points, nothing was duplicated",
             "No part of the image is cloned; matches: {v}",
+            "With {v} matching points, nothing was copied within the image",
+        ),
+        empty=(
+            "The copy-move test was left out: in a graphic or a screenshot, repeated parts are normal",
+            "Repeated parts are normal in a graphic, so the copy-move test was left out",
+            "No copy-move test was made: the image looks like a graphic, where repeated parts are ordinary",
+        ),
+        limit=(
+            "The copy-move test ({v} matches) cannot see what was pasted from another picture",
+            "With {v} matches, the copy-move test does not exclude a part pasted from elsewhere",
         ),
         rule=(
             "Nature does not repeat itself to the pixel, so exact matches should not occur",
@@ -441,11 +515,20 @@ PHRASES: dict[str, Phrases] = {
             "The frequency spectrum gives it away: peaks of {v} at regular spacing",
         ),
         clean=(
-            "The spectrum shows no regular peaks ({v})",
             "Spectral peaks measure {v}, which is ordinary",
-            "At {v}, no upsampling peaks were found in the spectrum",
-            "The spectrum is natural: peaks of only {v}",
+            "The highest spectral peaks measure {v}, nothing unusual",
+            "The spectrum is unremarkable: peaks of {v}",
             "Upsampling was looked for in the spectrum; at {v} nothing is suspicious",
+            "At {v}, the peaks of the spectrum count for nothing",
+            "Peaks in the spectrum reach {v}, in line with camera photos",
+        ),
+        nothing=(
+            "The spectrum shows no regular peaks ({v})",
+            "At {v}, no upsampling peaks were found in the spectrum",
+        ),
+        limit=(
+            "Spectral peaks of {v} do not exclude a generator: its upsampling need not leave any",
+            "At {v}, the spectral peaks cannot rule out a generator, since compression hides upsampling",
         ),
         rule=(
             "The spectrum of a camera photo falls off smoothly; regular peaks usually come from upsampling",
@@ -457,8 +540,7 @@ PHRASES: dict[str, Phrases] = {
         ),
         explain=(
             "The spectrum shows how much fine and coarse detail there is. Generators enlarge their "
-            "output step by step, "
-            "which can leave regular peaks."
+            "output step by step, which can leave regular peaks."
         ),
     ),
     "spectrum.resampling": Phrases(
@@ -471,11 +553,12 @@ PHRASES: dict[str, Phrases] = {
             "Periodic interpolation of {v}{place} is unusual for an untouched photo",
         ),
         clean=(
-            "No resampling was found ({v})",
             "The resampling test gives {v}, which is unremarkable",
-            "At {v}, nothing suggests interpolation",
             "Resampling measures {v}, nothing unusual",
+            "At {v}, the resampling test counts for nothing",
+            "Whether the pixels were rescaled was tested; {v} is ordinary",
         ),
+        nothing=("No resampling was found ({v})", "At {v}, nothing suggests interpolation"),
         rule=(
             "Rescaled pixels are sums of their neighbours, a pattern that a sensor usually does not make",
             "A part that is fitted into another picture usually needs rescaling",
@@ -500,6 +583,12 @@ PHRASES: dict[str, Phrases] = {
             "Trailing bytes: {v}, nothing suspicious",
             "{v} bytes after the end of the image are no reason for doubt",
             "The file ends as expected, with {v} trailing bytes",
+        ),
+        odd=(
+            "{v} bytes follow after the end of the image, which phones and apps do too",
+            "The file goes on after the end of the image, for {v} bytes that were not examined",
+            "There are {v} trailing bytes in the file; they decide nothing by themselves",
+            "The file carries {v} appended bytes",
         ),
         rule=("A camera file usually has no trailing bytes: it ends where the image ends",),
         real=("A real photo would usually end without trailing bytes",),
@@ -530,9 +619,9 @@ PHRASES: dict[str, Phrases] = {
             "The extension is consistent with the file type",
         ),
         odd=(
-            "The file type check reads {v}, which proves nothing by itself",
-            "File type and extension: {v}; converting a file does that too",
-            "The file type is noted as {v}",
+            "By its content the file type is {v}, whatever its name says; renaming does that",
+            "The file name promises another file type than {v}, which proves nothing by itself",
+            "The file type is {v}, not what the extension says; converting a file does that too",
             "The extension check reads {v}, a matter of handling rather than content",
         ),
         rule=("Cameras write files whose extension agrees with the file type",),
@@ -542,22 +631,81 @@ PHRASES: dict[str, Phrases] = {
             "conversion, not at content."
         ),
     ),
+    "container.companion": Phrases(
+        name="the companion data",
+        clean=(
+            "The companion data behind the image, {v} bytes, are announced by the file and ordinary",
+            "{v} bytes of companion data follow the image, which is usual for phones",
+            "The file announces {v} bytes of companion data, nothing suspicious",
+            "Companion data of {v} bytes are unremarkable",
+        ),
+        odd=(
+            "The file announces {v} bytes of companion data, as phones do",
+            "{v} bytes of companion data follow the image",
+            "There are {v} bytes of companion data, which the file announces",
+            "The companion data behind the image take {v} bytes",
+        ),
+        explain="Phones add a second picture or a short video to a photo, and the file says so.",
+    ),
+    "container.polyglot": Phrases(
+        name="the second format",
+        clean=(
+            "The second format, {v}, is unremarkable",
+            "A second format was looked for: {v}, nothing unusual",
+            "The file reads as {v} as a second format too, which is ordinary here",
+            "As a second format, {v} is ordinary",
+        ),
+        odd=(
+            "The file can also be read as a second format: {v}",
+            "A second format hides in the file: {v}; don't open it as that",
+            "The second format is {v}, which says nothing of the picture",
+            "The file is {v} as a second format as well",
+        ),
+        explain="Some files can be read as two formats at once. It says nothing of the picture.",
+    ),
+    "test.not_run": Phrases(
+        name="the list of tests that could not be run",
+        clean=(
+            "The {v} test could not be run on this image",
+            "One test could not be run here: {v}",
+            "The {v} test was not run, so it says nothing",
+            "Not run on this image: the {v} test",
+        ),
+        explain="A test that fails on a file is left out, and the report says so.",
+    ),
     "encoder.synthetic": Phrases(
-        name="the whole-image score",
+        name="the score for a wholly generated image",
         supports="synthetic",
         suspect=(
-            "The trace encoder scores the whole image {v} for being generated",
-            "Learned traces point {how} to {fake}: the whole-image score is {v}",
+            "The trained encoder scores the whole image {v} of 1 for being generated",
+            "Learned traces point {how} to {fake}: the whole-image score is {v} of 1",
             "At {v}, the encoder sees generator traces in the fine detail",
             "The whole-image score of {v} is {how} above the usual and points to {fake}",
             "The encoder finds generated detail, with a whole-image score of {v}",
+            "The fine detail of the whole picture looks generated to the encoder: {v} of 1",
+            "With a score of {v} for a wholly generated image, the encoder sees the traces of a generator",
+            "The learned score for a wholly generated image is {v} of 1, {how} above the usual",
         ),
         clean=(
             "The encoder sees no generator traces (whole-image score {v})",
-            "The whole-image score is {v}, in line with a camera photo",
+            "The whole-image score is {v} of 1, in line with a camera photo",
             "At {v}, the encoder finds nothing that looks generated",
             "The whole-image score of {v} is unremarkable",
-            "Learned traces of generation were looked for; the score of {v} is ordinary",
+            "Learned traces of generation were looked for; the whole-image score of {v} is low",
+            "The learned score for a wholly generated image is low: {v} of 1",
+            "Nothing in the fine detail looks generated to the encoder, which scores it {v}",
+            "The encoder's score for a wholly generated image is only {v} of 1, which is low",
+        ),
+        odd=(
+            "The learned score for a wholly generated image is {v} of 1, neither clear nor negligible",
+            "The whole-image score is {v}, too little to decide and too much to pass over",
+            "The encoder's score for a wholly generated image, {v} of 1, settles nothing",
+            "The whole-image score of {v} leaves some doubt but does not count by itself",
+        ),
+        limit=(
+            "At {v}, the whole-image score cannot exclude a generator unknown to the encoder",
+            "A whole-image score of {v} does not rule out a generator of a new kind",
+            "The whole-image score, {v}, is no proof against a new generator",
         ),
         rule=(
             (
@@ -575,30 +723,48 @@ PHRASES: dict[str, Phrases] = {
         ),
         explain=(
             "The encoder is a trained network that scores from 0 to 1 how much the fine detail looks "
-            "generated. It was "
-            "tested on known images and can be wrong on new kinds."
+            "generated. It was tested on known images and can be wrong on new kinds."
         ),
     ),
     "encoder.tampered": Phrases(
-        name="the local-change score",
+        name="the score for a local change",
         supports="tampered",
         suspect=(
-            "The trace encoder scores a local change{place} at {v}",
+            "The trained encoder scores a local change{place} at {v} of 1",
             "Learned traces point {how} to {fake}: the local-change score is {v}",
             "At {v}, the encoder sees a part{place} that was edited",
             "The local-change score of {v} is {how} above the usual",
             "The encoder finds altered detail{place}, with a local-change score of {v}",
+            "Traces{place} betray an edit: the local-change score is {v} of 1",
+            "The learned score for a locally changed photo is {v} of 1, {how} above the usual",
+            "With a local-change score of {v}, part of the photo{place} looks edited",
         ),
         clean=(
             "The encoder sees no local edit (local-change score {v})",
-            "The local-change score is {v}, in line with an untouched photo: unremarkable",
+            "The local-change score is {v} of 1, in line with an untouched photo",
             "At {v}, the encoder finds nothing that looks edited",
             "The local-change score of {v} is ordinary",
-            "Learned traces of editing were looked for; a score of {v} is unremarkable",
+            "Learned traces of editing were looked for; a local-change score of {v} is unremarkable",
+            "The learned score for a locally changed photo is low: {v} of 1",
+            "No part looks edited to the encoder, whose local-change score is {v}",
+            "The encoder's score for a local change is only {v} of 1, which is low",
+        ),
+        odd=(
+            "The learned score for a locally changed photo is {v} of 1, neither clear nor negligible",
+            "The local-change score is {v}, too little to decide and too much to pass over",
+            "The encoder's score for a local change, {v} of 1, settles nothing",
+            "The local-change score of {v} leaves some doubt but does not count by itself",
+        ),
+        limit=(
+            "At {v}, the local-change score cannot exclude a small edit",
+            "A local-change score of {v} does not rule out a careful edit: most small ones go unseen",
+            "The local-change score, {v}, does not exclude an edit: many are missed",
         ),
         rule=(
-            "All parts of one photo pass through one camera; the encoder was trained to see where an edit "
-            "should break that",
+            (
+                "All parts of one photo pass through one camera; the encoder was trained to see where an "
+                "edit should break that"
+            ),
             "An edit usually replaces the camera's traces with others, which the encoder was trained to see",
         ),
         real=(
@@ -607,8 +773,7 @@ PHRASES: dict[str, Phrases] = {
         ),
         explain=(
             "The local-change score comes from a trained network that compares traces across the "
-            "image, from 0 to 1. "
-            "It was tested on known edits and can miss new kinds."
+            "image, from 0 to 1. It was tested on known edits and can miss new kinds."
         ),
     ),
     "encoder.mask": Phrases(
@@ -619,12 +784,29 @@ PHRASES: dict[str, Phrases] = {
             "{v}% of the image is marked{place}, which points to {fake}",
             "The mask shows an edited area{place}, {v}% of the image",
             "Marked{place}: {v}% of the pixels, where traces differ {how} from the rest",
+            "The mask marks {v}% of the image{place}, where an edit stands out",
         ),
         clean=(
             "The mask covers {v}% of the image, which is unremarkable",
             "Only {v}% of the image is marked, nothing suspicious",
             "At {v}%, the mask shows no edited area",
             "No area was marked as edited: the mask covers {v}%",
+        ),
+        nothing=(
+            "The mask is empty ({v}%): no area stands out as edited",
+            "No area was marked as edited: the mask covers {v}%",
+            "The mask marks {v}% of the image: no edited area was found",
+            "Nothing is marked as edited; the mask covers {v}%",
+        ),
+        odd=(
+            "The mask marks {v}% of the image, too uncertain to count by itself",
+            "{v}% of the image is marked, but the mask alone does not decide",
+            "The mask covers {v}% of the image, a hint that settles nothing",
+            "At {v}% of the image, the mask leaves a question open",
+        ),
+        limit=(
+            "A mask of {v}% does not exclude an edit: the mask misses most small ones",
+            "That the mask marks {v}% cannot rule out a small edit",
         ),
         rule=("All parts of a real photo come from one camera, so no part should be marked",),
         real=("A real photo would leave the mask empty",),
@@ -640,17 +822,17 @@ PHRASES: dict[str, Phrases] = {
             "The image is as familiar as the encoder expects ({v}), nothing unusual",
             "At {v}, familiarity is ordinary",
             "The familiarity score of {v} is unremarkable",
+            "With a familiarity of {v}, the scores are worth what they usually are",
         ),
         odd=(
             "Familiarity is only {v}, so the encoder's scores count for less",
             "The image is unfamiliar to the encoder ({v})",
-            "At {v}, familiarity is low: few training images look like this",
+            "At {v}, familiarity is so small that few training images look like this",
             "The familiarity score of {v} says that the encoder has little experience with such images",
         ),
         explain=(
             "Familiarity says how much the image resembles what the encoder was trained on. Low "
-            "means that its scores "
-            "deserve less trust."
+            "means that its scores deserve less trust."
         ),
     ),
     "encoder.stability": Phrases(
@@ -660,6 +842,7 @@ PHRASES: dict[str, Phrases] = {
             "Re-delivery as a smaller JPEG moves the fake probability by {v}, which is unremarkable",
             "At {v}, stability under re-delivery is ordinary",
             "Stability was tested by re-delivery; a shift of {v} is normal",
+            "Made smaller and re-saved, the image keeps its verdict: stability is usual, a move of {v}",
         ),
         odd=(
             "The verdict is unstable: re-delivery moves the fake probability by {v}",
@@ -667,16 +850,17 @@ PHRASES: dict[str, Phrases] = {
             "A stability figure of {v} means that re-delivery could change the verdict",
             (
                 "After re-delivery the fake probability moves by {v}, which calls for caution with "
-                "stability this low"
+                "stability this weak"
             ),
         ),
         explain=(
             "The image is made smaller, saved again and scored once more. If the fake probability "
-            "moves far, the verdict "
-            "hangs on delivery and is worth less."
+            "moves far, the verdict hangs on delivery and is worth less."
         ),
     ),
 }
+NOTHING = {"noise.inconsistency": 1.0}
+"""Kinds whose value is not 0 where there is nothing at all."""
 
 
 def phrases(kind: str) -> Phrases:

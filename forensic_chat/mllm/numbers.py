@@ -75,6 +75,9 @@ def quotes_region(text: str, region: Region | None) -> str:
         return ""
     if _BOX.search(text) or _CORNER.search(text):
         return f"{region.id}'s box"
+    width, height = region.box[2] - region.box[0], region.box[3] - region.box[1]
+    if (str(width), str(height)) in _SIZE.findall(text):
+        return f"{region.id}'s size"
     numbers = _NUMBER.finditer(_SIZE.sub(" ", _SCALE.sub(" ", text)))
     return f"{region.id}'s size" if any(_known(match, [], region) for match in numbers) else ""
 

@@ -67,6 +67,9 @@ KINDS: dict[str, Words] = {
         "trailing|appended|after the end of the (?:image|file)", "bytes?|container|file", _EDITED
     ),
     "container.type_mismatch": Words("file types?|extensions?|file names?", "container|file|format", _EDITED),
+    "container.companion": Words("companion data", "bytes?|container|file"),
+    "container.polyglot": Words("second format|another format", "container|file"),
+    "test.not_run": Words("(?:could )?not (?:be )?run", "tests?"),
     "encoder.synthetic": Words("whole-image (?:score|traces?)", _ENCODER + "|scores?", _GENERATED),
     "encoder.tampered": Words("local-change (?:score|traces?)", _ENCODER + "|scores?", _EDITED),
     "encoder.mask": Words("mask(?:s|ed)?|marked", _ENCODER, _EDITED),
@@ -79,6 +82,9 @@ KINDS: dict[str, Words] = {
 _NOUNS = "|".join(f"{words.own}|{words.shared}" if words.shared else words.own for words in KINDS.values())
 _NAMES = (
     r"(?:synthetic|tampered|fake|artefact|artifact)[ -](?:scores?|probabilit\w+|maps?|encoders?)"
+    r"|scores? (?:of \S+ )?for (?:an? )?(?:wholly )?generated (?:image|picture)s?"
+    r"|scores? (?:of \S+ )?for (?:an? )?local(?:ly)?[ -]chang(?:es?|ed)(?: photos?| images?)?"
+    r"|(?:scores?|\d(?: of 1)?) for (?:generation|being (?:generated|edited)|a local (?:change|edit))"
     r"|double[ -]compression (?:measures|figure|score|tests?)"
     r"|[\w -]+ (?:was|were) (?:looked|searched|checked|tested) for"
     r"|(?:looked|searched|checked|tested) for [\w -]+"
@@ -88,7 +94,7 @@ _NAMES = (
 _FAKE_WORDS = (
     r"fake\w*|forge\w*|manipulat\w+|tamper\w*|edit(?:ed|ing|s)?|past(?:ed|ing)|splic\w+|inserted|retouch\w*"
     r"|altered|alteration\w*|cloned|cop(?:ied|ies)|duplicat\w+|generat(?:ed|ive|ion)|synthe\w+|ai|upsampled"
-    r"|generators?(?! (?:names?|signatures?|parameters?|tags?))|compressed twice|double compression"
+    r"|generators?(?! (?:names?|signatures?|parameters?|tags?|marks?))|compressed twice|double compression"
 )
 _ODD_WORDS = (
     r"artefacts?|artifacts?|unusual\w*|abnormal\w*|suspicious\w*|suspect|anomal\w+|inconsisten\w+|mismatch\w*"
@@ -99,12 +105,13 @@ _ODD_WORDS = (
     r"|(?:higher|stronger|larger|lower|sharper|weaker|smoother|more \w+|less \w+) than "
     r"(?:in |on |for |that of )?(?:an? |any |most |the |its )?"
     r"(?:real|camera|ordinary|genuine|usual|normal|rest|surroundings)"
-    r"|too (?:high|low|strong|regular|smooth|large|even|clean)"
+    r"|(?:is|are|very|clearly|so) high|too (?:high|low|strong|regular|smooth|large|even|clean)"
 )
 _ARTEFACT = re.compile(f"{_FAKE_WORDS}|{_ODD_WORDS}")
 _CLEAN = re.compile(
     r"clean|unremarkable|ordinary|normal\w*|usual\w*|expected|consistent\w*|uniform\w*|evenly|intact|plausible"
-    r"|natural\w*|flat|quiet|free of|in line with|camera-like|valid|trusted|authentic|genuine|agrees?"
+    r"|natural\w*|flat|low|quiet|free of|in line with|camera-like|valid|trusted|authentic|genuine|agrees?"
+    r"|(?:is|are) even"
 )
 _OTHER_WAY = re.compile(
     r"consistent with (?:an? |the )?(?:ai|generat|edit|upsampl|synth|splic|tamper|past|manip)\w*"
@@ -123,7 +130,7 @@ _DENIES_CLEAN = re.compile(
     r"|\b(?:no|without|lacks?|lacking|nothing|neither|nor)(?: an?| any| the)?) $"
 )
 _DENIED_NOUN = re.compile(
-    rf"\b(?:no|none of the|without|lacks?|lacking)(?: [\w-]+){{0,3}}? (?:figure|{_NOUNS})\b"
+    rf"\b(?:no|none of the|neither|nor|without|lacks?|lacking)(?: [\w-]+){{0,3}}? (?:figure|{_NOUNS})\b"
 )
 _PART = re.compile(r"[,;](?!\d)|\b(?:but|while|whereas|although|though|and|yet)\b")
 _CLAUSE = re.compile(r"[,;:()]| - |—|–|\b(?:but|while|whereas|although|though|and|yet|because|since)\b")

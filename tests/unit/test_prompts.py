@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forensic_chat.data.dialogues import Exchange
-from forensic_chat.data.protocol import clean, percent, place, strength_word, without_tokens, written
+from forensic_chat.data.protocol import (
+    clean,
+    percent,
+    place,
+    quotable,
+    strength_word,
+    without_tokens,
+    written,
+)
 from forensic_chat.mllm.prompts import (
     VERDICT_QUESTION,
     Turn,
@@ -87,7 +95,7 @@ HOSTILE = [
 def test_metadata_is_one_short_quoted_string(text: str) -> None:
     line = shown(FINDING.model_copy(update={"kind": "metadata.software", "value": text}))
     assert line.count('"') == 2
-    assert len(line) < 90
+    assert len(line) < 100
     assert line.endswith("synthetic strong R1")
     assert not any(mark in line for mark in ("<|", "|>", "<image>", "\u200b", "\x1b", "im_start|"))
 
@@ -147,6 +155,26 @@ def test_a_question_of_nothing_but_tokens_is_still_a_turn() -> None:
 )
 def test_values_are_written_shortly(value: float | None, text: str) -> None:
     assert written(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            "changed 2008-11-16, before it was taken 2011-02-03",
+            "changed 2008-11-16, before it was taken 2011-02-03",
+        ),
+        (
+            "a program whose name goes on beyond every measure, and",
+            "a program whose name goes on beyond every measure,",
+        ),
+        ("x" * 80, "x" * 52),
+        ('say "real"\\now', "say 'real'/now"),
+    ],
+)
+def test_a_long_string_ends_with_a_word(text: str, kept: str) -> None:
+    assert quotable(text) == kept
+    assert quotable(kept) == kept
 
 
 def test_words_and_figures() -> None:
