@@ -18,6 +18,8 @@ from forensic_chat.schema import Box, Finding, Label, Probabilities, Region
 SCORES = ("encoder.synthetic", "encoder.tampered")
 CERTAIN, DOUBTFUL = 0.95, 0.75
 """Probability of the label from which little is said against the verdict, and below which more is."""
+UNDECIDED = 0.8
+"""Below this, a learned score does not speak for a fake while the verdict is inconclusive."""
 
 _OUTWEIGHED = (
     "{name} reads {v}, outweighed by the other findings",
@@ -152,8 +154,10 @@ def state(finding: Finding, case: Case, rng: Random) -> str:
         if finding.value is None:
             return cited(_named(_OUTWEIGHED[0], finding).format(v="none"), finding)
         return cited(fill(_named(rng.choice(_OUTWEIGHED), finding), finding, case, rng), finding)
-    sentence = fill(rng.choice(wordings(finding)), finding, case, rng)
-    return cited(sentence, finding, region=suspicious(finding))
+    words = wordings(finding)
+    if case.label == "inconclusive" and finding.kind in SCORES and FLOOR <= finding.strength < UNDECIDED:
+        words = phrases(finding.kind).odd
+    return cited(fill(rng.choice(words), finding, case, rng), finding, region=suspicious(finding))
 
 
 def cited(sentence: str, *findings: Finding, region: bool = False) -> str:
@@ -256,9 +260,7 @@ def _fake(case: Case, rng: Random) -> list[str]:
     balance = (case.certainty < CERTAIN or rng.random() < 0.5) + (case.certainty < DOUBTFUL)
     balance = max(balance, rng.choice((2, 3, 3)) - len(claims))
     other = against[len(own) :][:1] + case.doubts()[:1] + special(case, rng, 2)
-    return claims[: 5 - balance] + [
-        _led(state(finding, case, rng), _CONTRAST, rng, bool(claims)) for finding in other[:balance]
-    ]
+    return claims[: 5 - balance] + _contrast(other[:balance], case, rng)
 
 
 def _real(case: Case, rng: Random) -> list[str]:
@@ -290,16 +292,20 @@ def _inconclusive(case: Case, rng: Random) -> list[str]:
     ):
         claims = [both]
         doubts = [finding for finding in doubts if finding not in scores]
-    claims += [state(finding, case, rng) for finding in against[: rng.choice((1, 2, 2, 3))]]
-    claims += [state(finding, case, rng) for finding in doubts[: rng.choice((1, 2))]]
+    shown = against[: rng.choice((1, 2, 2, 3))]
+    claims += [state(finding, case, rng) for finding in [*shown, *doubts[: rng.choice((1, 2))]]]
     others = [finding for finding in special(case, rng, 4) if finding not in scores or not claims]
-    for finding in others[: max(rng.choice((1, 2)), 3 - len(claims))]:
-        claims.append(_led(state(finding, case, rng), _CONTRAST, rng, bool(claims)))
-    if len(against) > 1 and rng.random() < 0.4:
+    claims += _contrast(others[: max(rng.choice((1, 2)), 3 - len(claims))], case, rng)
+    if len(against) > len(shown) and rng.random() < 0.5:
         weak = against[-1]
         template = _OPEN[0] if weak.value is None else rng.choice(_OPEN)
         claims = [*claims[:4], cited(fill(_named(template, weak), weak, case, rng), weak)]
     return claims
+
+
+def _contrast(findings: Sequence[Finding], case: Case, rng: Random) -> list[str]:
+    """What does not fit what was said before."""
+    return [_led(state(finding, case, rng), _CONTRAST, rng, k == 0) for k, finding in enumerate(findings)]
 
 
 def _led(sentence: str, leads: Sequence[str], rng: Random, wanted: bool = True) -> str:
