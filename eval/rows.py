@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import forensic_chat
 from eval.delivery import Chain, deliver
@@ -19,6 +20,7 @@ from eval.maps import measure
 from forensic_chat.errors import InputRejected, UsageError
 from forensic_chat.judgement import Judgement
 
+Line = TypeVar("Line")
 Look = Callable[[bytes, str], Judgement]
 """A file's bytes and name -> what the product makes of it; raises InputRejected."""
 
@@ -103,11 +105,18 @@ def complete(
 
 
 def read(path: Path) -> tuple[dict[tuple[str, str], Row], int]:
-    """The last row of each pair, and how many bytes complete rows take: a torn last line is not counted.
+    """The last row of each pair of image and chain; see `complete_lines`."""
+    rows, length = complete_lines(path, lambda stored: Row(**stored), "rows of an evaluation")
+    return {(row.id, row.chain): row for row in rows}, length
 
-    Raises UsageError for a file with other content.
+
+def complete_lines(path: Path, make: Callable[[dict[str, Any]], Line], what: str) -> tuple[list[Line], int]:
+    """What `make` makes of each line of a file, and how many bytes complete lines take: a torn last line is
+    not counted, a missing file has none.
+
+    Raises UsageError, naming `what` was expected, for a file with other content.
     """
-    found: dict[tuple[str, str], Row] = {}
+    found: list[Line] = []
     length = 0
     if not path.exists():
         return found, length
@@ -116,12 +125,9 @@ def read(path: Path) -> tuple[dict[tuple[str, str], Row], int]:
             if not line.endswith(b"\n"):
                 break
             try:
-                row = Row(**json.loads(line))
+                found.append(make(json.loads(line)))
             except (ValueError, TypeError):
-                raise UsageError(
-                    f"{path} has lines that are no rows of an evaluation; choose another --out"
-                ) from None
-            found[row.id, row.chain] = row
+                raise UsageError(f"{path} has lines that are no {what}; choose another --out") from None
             length += len(line)
     return found, length
 

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from eval.explanation.facts import Evidence
 from eval.explanation.items import Item
-from forensic_chat.errors import AnswerUnparsable, InputRejected, UsageError
+from eval.rows import complete_lines
+from forensic_chat.errors import AnswerUnparsable, InputRejected
 from forensic_chat.schema import Finding, Region
 
 
@@ -126,20 +127,5 @@ def ask(item: Item, system: System, content: str, maker: str) -> Answer:
 
 def read(path: Path) -> tuple[dict[tuple[str, str], Answer], int]:
     """The last line of each item and system, and how many bytes complete lines take."""
-    found: dict[tuple[str, str], Answer] = {}
-    length = 0
-    if not path.exists():
-        return found, length
-    with path.open("rb") as lines:
-        for line in lines:
-            if not line.endswith(b"\n"):
-                break
-            try:
-                row = Answer(**json.loads(line))
-            except (ValueError, TypeError):
-                raise UsageError(
-                    f"{path.name} has lines that are no answers of this benchmark; choose another --out"
-                ) from None
-            found[row.item, row.system] = row
-            length += len(line)
-    return found, length
+    rows, length = complete_lines(path, lambda stored: Answer(**stored), "answers of this benchmark")
+    return {(row.item, row.system): row for row in rows}, length

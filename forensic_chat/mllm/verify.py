@@ -160,6 +160,10 @@ def _check_polarity(
         enough = any if "clean" in says else all
         if not drew or not enough(suspicious(finding) for finding in drew):
             raise _FailedError("asserts an artefact that not every cited finding supports")
+        if "clean" in says and all(suspicious(finding) for finding in drew):
+            raise _FailedError(
+                "also says that nothing was found, but every cited finding supports a fake verdict"
+            )
         for wanted in supported_labels(text):
             if not any(suspicious(finding) and finding.supports == wanted for finding in drew):
                 raise _FailedError(f"says {wanted}, but no cited finding supports that")
