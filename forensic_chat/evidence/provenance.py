@@ -35,8 +35,9 @@ KIND = "provenance.c2pa"
 
 
 def trust_anchors() -> str:
-    """The trusted certificates (PEM): the file of `FORENSIC_CHAT_TRUST_LIST`, else the bundled list, which may
-    hold none. Raises UsageError when the named file can't be read.
+    """The trusted certificates (PEM): the file of `FORENSIC_CHAT_TRUST_LIST`, else the bundled C2PA Trust List.
+
+    Raises UsageError when the named file can't be read.
     """
     named = settings().trust_list
     if named is None:

@@ -169,8 +169,14 @@ def test_signer_name_is_cleaned() -> None:
     assert "<" not in seen(signed("humanEdits")).clean
 
 
-def test_bundled_list_is_readable() -> None:
-    assert "C2PA Trust List" in provenance.trust_anchors()
+def test_the_bundled_list_holds_authorities_that_the_library_takes() -> None:
+    anchors = x509.load_pem_x509_certificates(provenance.trust_anchors().encode())
+    assert len(anchors) >= 30
+    assert all(a.extensions.get_extension_for_class(x509.BasicConstraints).value.ca for a in anchors)
+    names = " ".join(a.subject.rfc4514_string() for a in anchors)
+    assert all(name in names for name in ("Google C2PA Root CA G3", "SSL.com C2PA", "DigiCert"))
+    # with the list in force, a signer that it does not lead to stays untrusted
+    assert seen(signed("humanEdits")).value == "untrusted"
 
 
 def test_a_named_trust_list_replaces_the_bundled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
