@@ -18,7 +18,8 @@ def encoder_evidence(
 ) -> list[Evidence]:
     """What the encoder saw, in the form of every other evidence.
 
-    again: the fake probability after re-delivery. found: the mask's regions, largest first.
+    again: the fake probability after re-delivery. found: the mask's regions, largest first; empty where it is
+    not shown.
     """
     p = perception.probabilities
     synthetic, tampered = round(p["synthetic"], 2), round(p["tampered"], 2)
@@ -49,7 +50,7 @@ def encoder_evidence(
             "encoder.mask",
             f"The encoder's mask marks {marked} % of the image as changed.",
             marked,
-            "tampered" if found and says == "tampered" else "neutral",
+            "tampered" if found else "neutral",
             found[0].score if found else 0.0,
             found[0].box if found else None,
         ),

@@ -54,12 +54,12 @@ class Judgement:
 
 
 def judge(image: ExaminedImage, encoder: Encoder, calibration: Calibration, check: Check) -> Judgement:
-    """Look once with the encoder, once more at a re-delivered copy, collect the evidence, decide."""
+    """Look with the encoder, again at views of a re-delivered copy, collect the evidence, decide."""
     perception = encoder.perceive(image.pixels)
     check()
     timings = dict(perception.timings)
     clock = time.perf_counter()
-    again = encoder.perceive(redelivered(image.pixels)).fake_probability
+    again = encoder.look_again(redelivered(image.pixels), perception)
     timings["encoder.stability"] = time.perf_counter() - clock
     check()
     clock = time.perf_counter()
@@ -67,10 +67,9 @@ def judge(image: ExaminedImage, encoder: Encoder, calibration: Calibration, chec
     timings["evidence"] = time.perf_counter() - clock
     check()
     clock = time.perf_counter()
-    shown = perception.probabilities["tampered"] >= calibration.mask_gate
     found = (
         masks.regions(perception.changes.mask, image.width, image.height, calibration.mask_threshold)
-        if shown
+        if shows_mask(perception, calibration)
         else []
     )
     regions = [Region(id=f"R{k}", box=r.box, area=r.area, score=r.score) for k, r in enumerate(found, 1)]
@@ -81,6 +80,12 @@ def judge(image: ExaminedImage, encoder: Encoder, calibration: Calibration, chec
     mask = render_mask(perception, image, calibration) if found else None
     timings["verdict"] = time.perf_counter() - clock
     return Judgement(image, perception, verdict, findings, regions, mask, warnings, timings)
+
+
+def shows_mask(perception: Perception, calibration: Calibration) -> bool:
+    """Whether the mask speaks; what is generated as a whole has no changed place."""
+    generated = perception.probabilities["synthetic"] >= calibration.undecided[1]
+    return perception.changed >= calibration.mask_gate and not generated
 
 
 def redelivered(pixels: Pixels) -> Pixels:
@@ -106,6 +111,11 @@ def decide(
     if label == "real" and any(map(declares_fake, findings)):
         reasons.append(
             "the file's own metadata says that it was generated or edited, the pixels don't show it"
+        )
+    marked = next((f.region for f in findings if f.kind == "encoder.mask" and f.supports == "tampered"), None)
+    if label == "real" and marked:
+        reasons.append(
+            f"the whole looks like a photo, but the encoder's mask marks a changed place, {marked}"
         )
     total = sum(p.values())
     probabilities = Probabilities(**{name: min(1.0, value / total) for name, value in p.items()})

@@ -158,13 +158,18 @@ def perception(
     *,
     familiarity: float = 0.5,
     mask: np.ndarray | None = None,
+    changed: float | None = None,
 ) -> "Perception":
-    """What an encoder might have seen in an image of 96 x 64 px, or of 8 times the mask's size."""
+    """What an encoder might have seen in an image of 96 x 64 px, or of 8 times the mask's size.
+
+    changed: by the mask alone; as `tampered` unless given.
+    """
     from forensic_chat.encoder.perceive import Perception
 
     changes = change_map(np.zeros((8, 12)) if mask is None else mask)
     logits = np.log(np.array([real, synthetic, tampered], np.float32))
-    return Perception(logits, changes, [], {}, np.zeros((2, 6), np.float32), familiarity, {})
+    by_mask = tampered if changed is None else changed
+    return Perception(logits, by_mask, changes, [], {}, np.zeros((2, 6), np.float32), familiarity, {})
 
 
 class ColourTower:
@@ -200,6 +205,8 @@ def verdict_head(width: int = 6, seed: int = 0) -> "VerdictHead":
         fusion_scale=np.abs(normal(summary)) + 0.5,
         fusion_weight=normal(3, summary),
         fusion_bias=normal(3),
+        change_weight=normal(4),
+        change_bias=normal(1),
         density_basis=normal(4, width),
         density_quantiles=np.sort(np.abs(normal(101))) * 20,
     )
@@ -241,9 +248,20 @@ class SpotEncoder:
         changes = self.locate(pixels)
         views = [overview(pixels), crop(pixels, self.box(pixels.shape[1], pixels.shape[0]), "crop A")]
         features = self.features(views)
+        changed = float(changes.mask.max())
         return Perception(
-            self.summary(features, changes), changes, views, {}, features, 0.5, {"encoder.mask": 0.01}
+            self.summary(features, changes),
+            changed,
+            changes,
+            views,
+            {},
+            features,
+            0.5,
+            {"encoder.mask": 0.01},
         )
+
+    def look_again(self, pixels: np.ndarray, before: Any) -> float:
+        return self.perceive(pixels).fake_probability
 
     def locate(self, pixels: np.ndarray, before: Any = None, changed: Box | None = None) -> "ChangeMap":
         height, width = pixels.shape[:2]

@@ -9,6 +9,7 @@ from answers to images of sources that what answered was not trained on (the cac
 
 import argparse
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +26,17 @@ from forensic_chat.encoder.config import EncoderConfig
 from forensic_chat.encoder.verdict import VerdictHead, softmax
 from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import expected_calibration_error
-from train.features import Trained, examples, together
+from train.features import Trained, examples, forgeries, on_cells, pixels_of, together, twins
 from train.operating_points import Points, freeze
 
 Floats = NDArray[np.float32]
-PRIOR = {"real": 0.5, "synthetic": 0.36, "tampered": 0.14}
-"""Class weights of the fit: half real, half fake, so that 0.5 is the operating point."""
+CHANGE_C = 0.05
+"""Inverse L2 strength of the fit that lets the mask speak alone."""
+AXES = 768
+"""Principal axes of a view's features that the tower's heads read."""
+PRIOR = {"real": 0.5, "synthetic": 0.35, "tampered": 0.075, "forged": 0.075, "remade": 0.02}
+"""Weights of the fit: half real, half fake, so that 0.5 is the operating point; photos tampered with by others and
+by us (`forged`) count alike. Photos that we passed through an autoencoder (`remade`) teach the tower's heads alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +44,10 @@ class Table:
     """N images, V variants of each."""
 
     items: list[Item]
+    kinds: NDArray[np.str_]
+    """Of each image, its name in PRIOR."""
+    whole: NDArray[np.bool_]
+    """Images as they were collected; the others were made from one."""
     labels: NDArray[np.int64]
     features: Floats
     """(N, V, views, D) of the tower."""
@@ -45,6 +55,8 @@ class Table:
     """(N, V, 4) of mask heads that did not see the image's source; NaN where not read."""
     masks: list[list[NDArray[np.uint8]]]
     """Per image and variant, the mask's cells, 0..255; empty where not read."""
+    truths: list[NDArray[np.bool_] | None]
+    """Per tampered image, which cells of its first variant's mask were changed."""
 
     @property
     def sources(self) -> NDArray[np.str_]:
@@ -61,33 +73,50 @@ class Table:
 
 def table(corpora: list[Path], tower: Path, masks: Path, variants: list[int]) -> Table:
     """Everything that the caches hold in every variant."""
-    items, features, summary, cells = [], [], [], []
+    read_examples, features, summary, cells, truths = [], [], [], [], []
     for corpus in corpora:
-        for example in examples(corpus):
-            files = [tower / corpus.name / f"variant{v}" / f"{example.key}.npz" for v in variants]
+        every = examples(corpus)
+        for example in every + forgeries(every, len(every)) + twins(every, len(every)):
+            files = [tower / corpus.name / f"variant{v}" / example.file for v in variants]
             if not all(file.exists() for file in files):
                 continue
-            items.append(example.item)
+            read_examples.append(example)
             features.append([np.load(file)["features"].reshape(3, -1) for file in files])
-            low = [masks / corpus.name / f"variant{v}" / f"{example.key}.npz" for v in variants]
+            low = [masks / corpus.name / f"variant{v}" / example.file for v in variants]
             read = [np.load(file) for file in low] if all(file.exists() for file in low) else []
             summary.append([r["summary"] for r in read] or np.full((len(variants), 4), np.nan))
             cells.append([r["mask"] for r in read])
-    labels = np.array([CLASSES.index(item.label) for item in items])
-    return Table(items, labels, np.array(features), np.array(summary, np.float32), cells)
+            truth = None
+            if read and "truth" in read[0]:
+                truth = read[0]["truth"]
+            elif read and example.item.mask:
+                truth = on_cells(pixels_of(corpus / example.item.mask, "L"), cells[-1][0].shape)
+            truths.append(truth)
+    items = [example.item for example in read_examples]
+    kinds = [e.made if e.made in PRIOR else e.item.label for e in read_examples]
+    return Table(
+        items,
+        np.array(kinds),
+        np.array([not e.made for e in read_examples]),
+        np.array([CLASSES.index(item.label) for item in items]),
+        np.array(features),
+        np.array(summary, np.float32),
+        cells,
+        truths,
+    )
 
 
-def balanced(labels: NDArray[np.int64], sources: NDArray[np.str_]) -> Floats:
-    """Sample weights of mean 1: classes as PRIOR; within a class a source weighs as its size's square root."""
-    weights = np.zeros(len(labels), np.float32)
-    for k, name in enumerate(CLASSES):
-        of_class = labels == k
-        for source in np.unique(sources[of_class]):
-            here = of_class & (sources == source)
+def balanced(kinds: NDArray[np.str_], sources: NDArray[np.str_]) -> Floats:
+    """Sample weights of mean 1: kinds as PRIOR; within a kind a source weighs as its size's square root."""
+    weights = np.zeros(len(kinds), np.float32)
+    for name, share in PRIOR.items():
+        of_kind = kinds == name
+        for source in np.unique(sources[of_kind]):
+            here = of_kind & (sources == source)
             weights[here] = 1 / np.sqrt(here.sum())
-        if of_class.any():
-            weights[of_class] *= PRIOR[name] / weights[of_class].sum()
-    return weights * len(labels)
+        if of_kind.any():
+            weights[of_kind] *= share / weights[of_kind].sum()
+    return weights / weights.mean()
 
 
 def linear(x: Floats, y: NDArray[np.int64], weight: Floats, c: float) -> tuple[Floats, Floats]:
@@ -111,6 +140,17 @@ def linear(x: Floats, y: NDArray[np.int64], weight: Floats, c: float) -> tuple[F
     return w.detach().numpy(), bias.detach().numpy()
 
 
+def leading_axes(standard: Floats, k: int = AXES, rows: int = 6000) -> Floats:
+    """(D, k) principal axes of standardised features, from at most `rows` of them, divided by the projections'
+    mean spread. What lies off them tells nothing that carries over, and fits are ten times faster without."""
+    chosen = np.random.default_rng(0).permutation(len(standard))[:rows]
+    k = min(k, len(chosen), standard.shape[1])
+    torch.manual_seed(0)
+    *_, axes = torch.svd_lowrank(torch.from_numpy(standard[chosen]), k, niter=2)
+    spread = (standard[chosen] @ axes.numpy()).std(0).mean()
+    return np.asarray(axes.numpy() / spread, np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class TowerFit:
     """Standardisation and linear heads, generated against photo, for the overview and for crops.
@@ -126,19 +166,21 @@ class TowerFit:
 
     @classmethod
     def fit(
-        cls, features: Floats, labels: NDArray[np.int64], sources: NDArray[np.str_], c: float
+        cls, features: Floats, kinds: NDArray[np.str_], sources: NDArray[np.str_], c: float
     ) -> "TowerFit":
-        whole = labels < CLASSES.index("tampered")
-        features, labels, sources = features[whole], labels[whole], sources[whole]
+        whole = np.isin(kinds, ["real", "synthetic", "remade"])
+        features, kinds, sources = features[whole], kinds[whole], sources[whole]
+        labels = (kinds != "real").astype(np.int64)
         parts: list[tuple[Floats, ...]] = []
         for view in (slice(0, 1), slice(1, None)):
             picked = features[:, :, view]
             copies = picked.shape[1] * picked.shape[2]
             x = picked.reshape(-1, picked.shape[-1]).astype(np.float32)
             mean, scale = x.mean(0), x.std(0) + 1e-3
-            weight = np.repeat(balanced(labels, sources), copies) / copies
-            w, bias = linear((x - mean) / scale, np.repeat(labels, copies), weight, c)
-            parts.append((mean, scale, w[1] - w[0], bias[1] - bias[0]))
+            axes = leading_axes((x - mean) / scale)
+            weight = np.repeat(balanced(kinds, sources), copies) / copies
+            w, bias = linear(((x - mean) / scale) @ axes, np.repeat(labels, copies), weight, c)
+            parts.append((mean, scale, axes @ (w[1] - w[0]), bias[1] - bias[0]))
         return cls(*(np.stack(column).astype(np.float32) for column in zip(*parts, strict=True)))
 
     def logits(self, features: Floats) -> Floats:
@@ -150,25 +192,39 @@ class TowerFit:
         return np.stack(out, -1)
 
 
-def out_of_fold(data: Table, k: int, c: float) -> Floats:
-    """(N, V, 2): the tower heads' log odds by heads that did not see the image's source."""
+def out_of_fold(data: Table, k: int, c: float, known: NDArray[np.bool_] | None = None) -> Floats:
+    """(N, V, 2): the tower heads' log odds by heads that did not see the image's source; they learn from `known`
+    images (N,), all unless given."""
     logits = np.zeros((*data.features.shape[:2], 2), np.float32)
     for held in folds([item for item in data.items if item.split == "train"], k, 0):
         inside = np.isin(data.sources, list(held))
-        fit = data.train & ~inside
-        heads = TowerFit.fit(data.features[fit], data.labels[fit], data.sources[fit], c)
+        fit = data.train & ~inside if known is None else data.train & ~inside & known
+        heads = TowerFit.fit(data.features[fit], data.kinds[fit], data.sources[fit], c)
         logits[inside] = heads.logits(data.features[inside])
     return logits
+
+
+def at_most(data: Table, n: int) -> NDArray[np.bool_]:
+    """(N,) at most `n` images of a kind and source, at random, and what was made of them."""
+    taken: dict[tuple[str, str], int] = defaultdict(int)
+    known = ~data.whole
+    for k in np.random.default_rng(0).permutation(len(data.items)):
+        if data.whole[k]:
+            taken[data.kinds[k], data.sources[k]] += 1
+            known[k] = taken[data.kinds[k], data.sources[k]] <= n
+    return known
 
 
 Fusion = tuple[Floats, Floats, Floats, Floats]
 
 
-def fit_fusion(x: Floats, labels: NDArray[np.int64], sources: NDArray[np.str_], c: float) -> Fusion:
+def fit_fusion(
+    x: Floats, labels: NDArray[np.int64], kinds: NDArray[np.str_], sources: NDArray[np.str_], c: float
+) -> Fusion:
     """Mean, scale, weight (3, S) and bias of a multinomial logistic regression on (N, V, S) summaries."""
     flat = x.reshape(-1, x.shape[-1])
     mean, scale = flat.mean(0), flat.std(0) + 1e-3
-    weight = np.repeat(balanced(labels, sources), x.shape[1]) / x.shape[1]
+    weight = np.repeat(balanced(kinds, sources), x.shape[1]) / x.shape[1]
     w, b = linear(np.clip((flat - mean) / scale, -4, 4), np.repeat(labels, x.shape[1]), weight, c)
     return mean, scale, w, b
 
@@ -178,27 +234,47 @@ def fused(fusion: Fusion, x: Floats) -> Floats:
     return np.clip((x - mean) / scale, -4, 4) @ w.T + b
 
 
-def cross_fused(data: Table, x: Floats, c: float, k: int) -> Floats:
-    """(N, V, 3) calibrated logits of images by a fusion that did not see their source.
+def fuse(data: Table, x: Floats, fit: NDArray[np.bool_], c: float) -> Fusion:
+    return fit_fusion(x[fit], data.labels[fit], data.kinds[fit], data.sources[fit], c)
 
-    A source that alone holds a class is the exception: its images are fused by weights that saw it.
+
+def fit_change(data: Table, x: Floats, fit: NDArray[np.bool_], fusion: Fusion) -> Fusion:
+    """The fusion's mean and scale of the mask's entries, and on them weight (4,) and bias () of a changed against
+    an untouched photo, half of each; photos that others and that we tampered with count alike."""
+    mean, scale = fusion[0][-4:], fusion[1][-4:]
+    photos = fit & (data.kinds != "synthetic")
+    copies = x.shape[1]
+    flat = np.clip((x[photos][..., -4:].reshape(-1, 4) - mean) / scale, -4, 4)
+    weight = np.repeat(balanced(data.kinds[photos], data.sources[photos]), copies) / copies
+    changed = np.repeat(data.kinds[photos] != "real", copies)
+    for half in (changed, ~changed):
+        weight[half] *= len(half) / copies / 2 / weight[half].sum()
+    w, b = linear(flat, changed.astype(np.int64), weight, CHANGE_C)
+    return mean, scale, w[1] - w[0], b[1] - b[0]
+
+
+def cross_answered(data: Table, x: Floats, use: NDArray[np.bool_], c: float, k: int) -> tuple[Floats, Floats]:
+    """Calibrated logits (N, V, 3) and log odds (N, V) of a change by the mask alone, of images in `use`, by fits
+    that did not see their source; NaN for others.
+
+    A source that alone holds a kind is the exception: its images are answered by fits that saw it.
     """
-    use = data.masked & data.train
-    logits = np.full((*x.shape[:2], 3), np.nan, np.float32)
-    logits[data.masked] = fused(fit_fusion(x[use], data.labels[use], data.sources[use], c), x[data.masked])
-    for held in folds([item for item, u in zip(data.items, use, strict=True) if u], k, 0):
-        inside = np.isin(data.sources, [s for s in held if not alone(data, use, s)]) & data.masked
-        fit = use & ~inside
+    logits, changed = np.full((*x.shape[:2], 3), np.nan, np.float32), np.full(x.shape[:2], np.nan, np.float32)
+    held = folds([item for item, u in zip(data.items, use, strict=True) if u], k, 0)
+    for sources in [set(data.sources), *held]:
+        everything = sources >= set(data.sources)
+        inside = use & np.isin(data.sources, [s for s in sources if everything or not alone(data, use, s)])
+        fit = use if everything else use & ~inside
         if inside.any():
-            fusion = fit_fusion(x[fit], data.labels[fit], data.sources[fit], c)
+            fusion = fuse(data, x, fit, c)
             logits[inside] = fused(fusion, x[inside])
-    return logits
+            changed[inside] = fused(fit_change(data, x, fit, fusion), x[inside][..., -4:])
+    return logits, changed
 
 
 def alone(data: Table, use: NDArray[np.bool_], source: str) -> bool:
-    """Whether a class has no other source."""
-    others = set(data.labels[use & (data.sources != source)])
-    return len(others) < len(CLASSES)
+    """Whether a kind has no other source."""
+    return set(data.kinds[use & (data.sources != source)]) < set(data.kinds[use])
 
 
 def probe(name: str, odds: Floats, labels: NDArray[np.int64]) -> None:
@@ -209,18 +285,36 @@ def probe(name: str, odds: Floats, labels: NDArray[np.int64]) -> None:
     print(f"{name:44s} AUC={auc:.3f} balanced accuracy={accuracy:.3f}", flush=True)
 
 
-def report(name: str, logits: Floats, labels: NDArray[np.int64]) -> dict[str, float]:
-    """Print and return the figures of (N, 3) logits at the operating point 0.5."""
-    fake = 1 - softmax(logits)[:, 0]
-    real, synthetic, tampered = (labels == k for k in range(3))
+def report(
+    name: str, data: Table, use: NDArray[np.bool_], logits: Floats, changed: Floats
+) -> dict[str, float]:
+    """Print and return the figures of (N, 3) logits at the operating point 0.5, and of (N,) log odds of a change.
+
+    Fakes are what was collected; `forged` figures stand beside them.
+    """
+    fake, kinds = 1 - softmax(logits), data.kinds
+    fake = fake[:, 0]
+    real, synthetic, tampered, forged = (
+        use & (kinds == k) for k in ("real", "synthetic", "tampered", "forged")
+    )
+
+    def auc(score: Floats, positive: NDArray[np.bool_]) -> float:
+        both = real | positive
+        return float(roc_auc_score(positive[both], score[both]))
+
+    collected = real | synthetic | tampered
     figures = {
-        "auc_synthetic": roc_auc_score(labels[~tampered] > 0, fake[~tampered]),
-        "balanced_accuracy_synthetic": balanced_accuracy_score(labels[~tampered] > 0, fake[~tampered] > 0.5),
-        "auc_tampered": roc_auc_score(labels[~synthetic] > 0, fake[~synthetic]) if tampered.any() else np.nan,
+        "auc_synthetic": auc(fake, synthetic),
+        "balanced_accuracy_synthetic": ((fake[real] <= 0.5).mean() + (fake[synthetic] > 0.5).mean()) / 2,
         "false_accusations": (fake[real] > 0.5).mean(),
         "found_synthetic": (fake[synthetic] > 0.5).mean(),
-        "found_tampered": (fake[tampered] > 0.5).mean() if tampered.any() else np.nan,
-        "ece": expected_calibration_error(fake, labels > 0),
+        "auc_tampered": auc(fake, tampered),
+        "auc_tampered_by_mask": auc(changed, tampered),
+        "found_tampered": (fake[tampered] > 0.5).mean(),
+        "auc_forged": auc(fake, forged),
+        "auc_forged_by_mask": auc(changed, forged),
+        "found_forged": (fake[forged] > 0.5).mean(),
+        "ece": expected_calibration_error(fake[collected], data.labels[collected] > 0),
     }
     print(f"{name:44s}", " ".join(f"{key}={value:.3f}" for key, value in figures.items()), flush=True)
     return {key: round(float(value), 4) for key, value in figures.items()}
@@ -236,10 +330,11 @@ def density(standard: Floats, k: int = 48) -> Floats:
 
 def familiarity(data: Table, heads: TowerFit, k: int) -> tuple[Floats, Floats]:
     """Density basis on all training overviews, and quantiles of the distance for sources left out of it."""
-    overview = ((data.features[data.train, :, 0] - heads.mean[0]) / heads.scale[0]).astype(np.float32)
-    sources = data.sources[data.train]
+    known = data.train & data.whole
+    overview = ((data.features[known, :, 0] - heads.mean[0]) / heads.scale[0]).astype(np.float32)
+    sources = data.sources[known]
     distances = []
-    for held in folds([item for item in data.items if item.split == "train"], k, 0):
+    for held in folds([item for item, use in zip(data.items, known, strict=True) if use], k, 0):
         inside = np.isin(sources, list(held))
         basis = density(overview[~inside].reshape(-1, overview.shape[-1]))
         distances.append(np.square(overview[inside].reshape(-1, overview.shape[-1]) @ basis.T).sum(1))
@@ -261,36 +356,58 @@ def main() -> None:
         "--tower-c", type=float, default=0.003, help="inverse L2 strength of the tower's heads"
     )
     parser.add_argument("--fusion-c", type=float, default=0.05)
+    parser.add_argument(
+        "--curve",
+        type=int,
+        nargs="*",
+        default=[],
+        metavar="N",
+        help="only print what N images a source reach",
+    )
     args = parser.parse_args()
     data = table(args.corpus, args.tower, args.masks, args.variants)
+    for n in args.curve:
+        known = at_most(data, n)
+        odds = out_of_fold(data, args.folds, args.tower_c, known).mean(-1)
+        measured = data.train & data.whole
+        for v, variant in enumerate(args.variants):
+            count = int((known & measured).sum())
+            probe(
+                f"{n} a source ({count} images), variant {variant}", odds[measured, v], data.labels[measured]
+            )
+    if args.curve:
+        return
     tower = out_of_fold(data, args.folds, args.tower_c)
     x = np.concatenate([tower, data.summary], -1)
-    logits = cross_fused(data, x, args.fusion_c, args.folds)
     screens = np.array(["[screenshot]" in (item.note or "") for item in data.items])
     use = data.masked & data.train & ~screens
+    logits, changed = cross_answered(data, x, use, args.fusion_c, args.folds)
     figures: dict[str, object] = {}
     for v in range(len(args.variants)):
         name = "clean" if args.variants[v] == 0 else "laundered"
-        photo = data.train & ~screens
+        photo = data.train & ~screens & data.whole
         probe(f"{name}, all sources: tower overview", tower[photo, v, 0], data.labels[photo])
         probe(f"{name}, all sources: tower crops", tower[photo, v, 1], data.labels[photo])
         probe(f"{name}, all sources: tower both", tower[photo, v].mean(1), data.labels[photo])
-        figures[name] = report(f"{name}, left out: fusion", logits[use, v], data.labels[use])
-    fusion = fit_fusion(x[use], data.labels[use], data.sources[use], args.fusion_c)
+        figures[name] = report(f"{name}, left out: fusion", data, use, logits[:, v], changed[:, v])
+    fusion = fuse(data, x, use, args.fusion_c)
     heads = TowerFit.fit(
-        data.features[data.train], data.labels[data.train], data.sources[data.train], args.tower_c
+        data.features[data.train], data.kinds[data.train], data.sources[data.train], args.tower_c
     )
     basis, quantiles = familiarity(data, heads, args.folds)
-    head = VerdictHead(heads.mean, heads.scale, heads.weight, heads.bias, *fusion, basis, quantiles)
+    *_, weight, bias = fit_change(data, x, use, fusion)
+    change = weight, np.atleast_1d(bias)
+    head = VerdictHead(heads.mean, heads.scale, heads.weight, heads.bias, *fusion, *change, basis, quantiles)
     args.out.mkdir(parents=True, exist_ok=True)
     head.save(args.out / "verdict.safetensors")
     heads_of_runs = together([Trained.load(run).head for run in args.heads])
     tensors = {name: value.contiguous() for name, value in heads_of_runs.state_dict().items()}
     save_file(tensors, args.out / "maskheads.safetensors")
     EncoderConfig(mask_heads=len(args.heads)).save_pretrained(args.out)
-    points = freeze(Points(data.items, data.labels, logits, data.masks, use, args.corpus))
+    manipulations = np.array([item.manipulation or "" for item in data.items])
+    points = freeze(Points(data.labels, logits, changed, data.masks, data.truths, manipulations, use))
     (args.out / "calibration.json").write_text(json.dumps(points, indent=1) + "\n")
-    figures["images"] = {name: int((data.labels[use] == k).sum()) for k, name in enumerate(CLASSES)}
+    figures["images"] = {name: int((data.kinds[use] == name).sum()) for name in PRIOR}
     (args.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
 
 

@@ -1,9 +1,10 @@
-"""Stage 1: train the mask head on canvases (train.canvases), frozen tower, on CPU in minutes.
+"""Stage 1: train the mask head on canvases (train.canvases), frozen tower: on a CPU in minutes, or on many GPUs.
 
-    python -m train.mask_head --canvases DIR [DIR ...] --out RUN [--fold 0/2] [--without KIND ...]
+    accelerate launch -m train.mask_head --canvases DIR [DIR ...] --out RUN [--fold 0/2] [--deal SOURCE ...]
     python -m train.mask_head --measure RUN --canvases DIR
 
 --fold leaves out half of the sources, and two such heads ship together: each photo has one that never saw its source.
+The few sources of photos that others tampered with are dealt first (--deal), so that every head learns from some.
 It refuses to start where the canvases' delivery tells their classes apart (train.shortcuts).
 --without keeps manipulations out of training, to measure the transfer to them. --measure prints, at the fixed threshold
 0.5, mean F1, foreground IoU and pixel AUC over tampered canvases by source and manipulation, and the marked area
@@ -12,19 +13,23 @@ of the others.
 
 import argparse
 import json
+import math
 import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from accelerate import Accelerator, DataLoaderConfiguration, PartialState
+from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from forensic_chat.encoder.config import TRACES, EncoderConfig
 from forensic_chat.encoder.maskhead import MaskHead, MaskOutput
@@ -50,9 +55,39 @@ class Canvas:
             return stored["tokens"], stored["mask"]
 
     def fed(self) -> Fed:
-        """Its pixels, as the tower read them."""
+        """A window of its pixels, as training draws them."""
         with np.load(self.path) as stored:
-            return Fed(stored["pixels"], self.label, self.source)
+            rows, columns = window(stored["mask"])
+            pixels = stored["pixels"]
+        rows, columns = (slice(16 * side.start, 16 * side.stop) for side in (rows, columns))
+        return Fed(np.ascontiguousarray(pixels[rows, columns]), self.label, self.source)
+
+
+def window(cells: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """Rows and columns of tokens to train on, 55 to 100 % of each side, at random (torch's generator).
+
+    Sources differ in the aspect of their images; windows of random aspect don't tell them apart. Where cells
+    (2h, 2w) of the canvas were changed, the window holds one.
+    """
+    changed = np.argwhere(cells > 127)
+    point = changed[int(torch.randint(len(changed), ()))] // 2 if len(changed) else None
+    sides = []
+    for axis in (0, 1):
+        full = cells.shape[axis] // 2
+        length = max(min(4, full), round(full * (0.55 + 0.45 * float(torch.rand(())))))
+        first, last = 0, full - length
+        if point is not None:
+            first, last = max(0, int(point[axis]) - length + 1), min(last, int(point[axis]))
+        start = int(torch.randint(first, last + 1, ()))
+        sides.append(slice(start, start + length))
+    return sides[0], sides[1]
+
+
+def windowed(canvas: Canvas) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+    tokens, cells = canvas.read()
+    rows, columns = window(cells)
+    doubled = tuple(slice(2 * side.start, 2 * side.stop) for side in (rows, columns))
+    return tokens[rows, columns], cells[doubled]
 
 
 def canvases(folders: list[Path]) -> list[Canvas]:
@@ -71,8 +106,7 @@ def few_of_each(every: list[Canvas], seed: int, most: int = 400) -> list[Canvas]
     return [canvas for same in taken.values() for canvas in same[:most]]
 
 
-@dataclass
-class Batch:
+class Batch(NamedTuple):
     tokens: Tensor
     """(B, D, h, w); zero where an image is smaller than the batch's largest."""
     inside: Tensor
@@ -84,9 +118,14 @@ class Batch:
     traces: Tensor
     """(B, len(TRACES))"""
 
+    def mirrored(self) -> "Batch":
+        tokens, inside, mask = (t.flip(-1) for t in (self.tokens, self.inside, self.mask))
+        return self._replace(tokens=tokens, inside=inside, mask=mask)
+
 
 def batch_of(chosen: list[Canvas]) -> Batch:
-    read = [canvas.read() for canvas in chosen]
+    """Windows of some canvases."""
+    read = [windowed(canvas) for canvas in chosen]
     rows, columns = (max(tokens.shape[axis] for tokens, _ in read) for axis in (0, 1))
     count, dim = len(read), read[0][0].shape[-1]
     tokens = np.zeros((count, rows, columns, dim), np.float32)
@@ -140,34 +179,75 @@ def standardise(head: MaskHead, chosen: list[Canvas]) -> None:
 
 
 def train(chosen: list[Canvas], args: argparse.Namespace) -> MaskHead:
-    """One-cycle AdamW, mirrored in half of the batches."""
-    torch.manual_seed(args.seed)
-    rng = np.random.default_rng(args.seed)
+    """One-cycle AdamW, mirrored in half of the batches, by accelerate: on whatever it was launched on.
+
+    Its state is kept after every epoch, in `checkpoint` of the run's folder; the same command goes on from there.
+    """
+    set_seed(args.seed)
+    accelerator = Accelerator(
+        mixed_precision="bf16" if args.bf16 else "no",
+        gradient_accumulation_steps=args.accumulate,
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+        log_with="tensorboard" if args.log else None,
+        project_dir=args.out,
+    )
     head = MaskHead(EncoderConfig())
-    standardise(head, [chosen[k] for k in rng.permutation(len(chosen))[:300]])
-    steps = args.epochs * len(chosen) // args.batch_size
+    few = np.random.default_rng(args.seed).permutation(len(chosen))[:300]
+    standardise(head, [chosen[k] for k in few])
     optimizer = torch.optim.AdamW(head.parameters(), args.learning_rate, weight_decay=args.weight_decay)
+    batches: DataLoader[Any] = DataLoader(
+        chosen,
+        args.batch_size,
+        shuffle=True,
+        drop_last=True,
+        collate_fn=batch_of,  # type: ignore[arg-type]
+    )
+    if not len(batches):
+        raise SystemExit(f"{len(chosen)} canvases are less than a batch of {args.batch_size}; draw more")
+    steps = args.epochs * math.ceil(len(batches) / args.accumulate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.learning_rate, steps + 1, pct_start=0.1)
-    order = np.concatenate([rng.permutation(len(chosen)) for _ in range(args.epochs)])
-    start, running = time.monotonic(), 0.0
-    for step in range(steps):
-        picked = [chosen[k] for k in order[step * args.batch_size : (step + 1) * args.batch_size]]
-        batch = batch_of(picked)
-        if rng.random() < 0.5:
-            batch.tokens, batch.inside, batch.mask = (
-                t.flip(-1) for t in (batch.tokens, batch.inside, batch.mask)
+    head, optimizer, batches, schedule = accelerator.prepare(head, optimizer, batches, schedule)
+    accelerator.init_trackers("mask_head")
+    state, done = args.out / "checkpoint", args.out / "checkpoint" / "done.json"
+    run = {"canvases": len(chosen), "steps": steps, "seed": args.seed, "learning_rate": args.learning_rate}
+    first = 0
+    if done.exists():
+        kept = json.loads(done.read_text())
+        first = kept.pop("epochs")
+        if kept != run:
+            raise SystemExit(
+                f"{state} is of another run ({kept}, now {run}); remove it or name another --out"
             )
-        loss = loss_of(head(batch.tokens, batch.inside), batch)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        running = 0.98 * running + 0.02 * loss.item() if step else loss.item()
-        if step % 50 == 49:
-            rate = (step + 1) * args.batch_size / (time.monotonic() - start)
-            print(f"step {step + 1} of {steps}: loss {running:.3f}, {rate:.1f} canvases/s", flush=True)
-    return head.eval()
+        accelerator.load_state(str(state))
+    start, seen, running = time.monotonic(), 0, math.nan
+    for epoch in range(first, args.epochs):
+        batches.set_epoch(epoch)
+        for number, batch in enumerate(batches, 1):
+            if torch.rand(()) < 0.5:
+                batch = batch.mirrored()
+            with accelerator.accumulate(head):
+                loss = loss_of(head(batch.tokens, batch.inside), batch)
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(head.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                optimizer.zero_grad()
+            seen += len(batch.tokens) * accelerator.num_processes
+            running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
+            if number % 50 == 0 or number == len(batches):
+                rate = seen / (time.monotonic() - start)
+                accelerator.print(
+                    f"epoch {epoch + 1} of {args.epochs}, batch {number} of {len(batches)}: "
+                    f"loss {running:.3f}, {rate:.1f} canvases/s",
+                    flush=True,
+                )
+                accelerator.log({"loss": running, "samples_per_second": rate}, epoch * len(batches) + number)
+        accelerator.save_state(str(state))
+        if accelerator.is_main_process:
+            done.write_text(json.dumps({"epochs": epoch + 1} | run))
+    accelerator.end_training()
+    return accelerator.unwrap_model(head).cpu().eval()
 
 
 def masks_of(heads: list[MaskHead], canvas: Canvas) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -226,10 +306,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--measure", type=Path, nargs="*", default=[], metavar="RUN")
     parser.add_argument("--fold", default="", help="i/n: leave out every n-th source, from the i-th on")
+    parser.add_argument(
+        "--deal", nargs="*", default=[], metavar="SOURCE", help="first in the order of --fold"
+    )
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="SOURCE")
     parser.add_argument("--without", nargs="*", default=[], metavar="KIND")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--accumulate", type=int, default=1, help="batches a step")
+    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--log", action="store_true", help="keep a tensorboard log in the run's folder")
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--seed", type=int, default=0)
@@ -238,14 +324,20 @@ def main() -> None:
     left_out = set(args.leave_out)
     if args.fold:
         fold, folds = map(int, args.fold.split("/"))
-        left_out |= set(sorted({c.source for c in every})[fold::folds])
+        sources = sorted({c.source for c in every} - set(args.deal))
+        left_out |= set([*args.deal, *sources][fold::folds])
     chosen = [c for c in every if c.source not in left_out]
     if args.measure:
         measure([load(run) for run in args.measure], chosen)
         return
     fit = [c for c in chosen if c.manipulation not in args.without or c.label != "tampered"]
+    if not args.out:
+        parser.error("name a folder for the run with --out")
+    set_seed(args.seed)
     refuse_shortcuts([canvas.fed() for canvas in few_of_each(fit, args.seed)], args.seed)
     head = train(fit, args)
+    if not PartialState().is_main_process:
+        return
     args.out.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in head.state_dict().items()}, args.out / "maskhead.safetensors")
     (args.out / "run.json").write_text(

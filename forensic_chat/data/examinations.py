@@ -88,9 +88,8 @@ def random_examination(rng: Random) -> Case:
     truth = rng.choice(CLASSES)
     size = (rng.randint(200, 5000), rng.randint(200, 4000))
     p = _probabilities(truth, rng)
-    regions = (
-        [_region(k, size, rng) for k in range(1, rng.choice((1, 1, 2, 3)) + 1)] if p.tampered >= 0.5 else []
-    )
+    shown = p.synthetic < _UNDECIDED[1] and rng.random() < (0.7 if truth == "tampered" else 0.04)
+    regions = [_region(k, size, rng) for k in range(1, rng.choice((1, 1, 2, 3)) + 1)] if shown else []
     kinds = [kind for kind, share in _CONTAINER if rng.random() < share] + list(_METADATA)
     kinds += ["metadata.thumbnail"] * (rng.random() < 0.3)
     kinds += ["jpeg.quality", "jpeg.double"] * (rng.random() < 0.6)
@@ -125,6 +124,9 @@ def _label(p: Probabilities, findings: list[Finding]) -> Label:
     unsure = any(f.kind in ("encoder.familiarity", "encoder.stability") and f.strength > 0 for f in findings)
     if _UNDECIDED[0] < 1 - p.real < _UNDECIDED[1] or unsure:
         return "inconclusive"
+    marked = any(f.kind == "encoder.mask" and f.supports == "tampered" for f in findings)
+    if p.real >= 0.5 and marked:
+        return "inconclusive"
     return "real" if p.real > 0.5 else "synthetic" if p.synthetic >= p.tampered else "tampered"
 
 
@@ -145,11 +147,17 @@ def _encoder(p: Probabilities, regions: list[Region], rng: Random) -> list[Row]:
     unfamiliar, unstable = rng.random() < 0.07, rng.random() < 0.07
     familiarity = rng.uniform(0, 0.009) if unfamiliar else rng.uniform(0.02, 1)
     moved = rng.uniform(0.21, 0.8) if unstable else rng.uniform(0, 0.2)
-    place = regions[0].id if regions and says == "tampered" else None
+    place = regions[0].id if regions else None
     return [
         ("encoder.synthetic", synthetic, says if says == "synthetic" else "neutral", synthetic, None),
         ("encoder.tampered", tampered, says if says == "tampered" else "neutral", tampered, None),
-        ("encoder.mask", marked, says if place else "neutral", regions[0].score if regions else 0.0, place),
+        (
+            "encoder.mask",
+            marked,
+            "tampered" if place else "neutral",
+            regions[0].score if regions else 0.0,
+            place,
+        ),
         ("encoder.familiarity", round(familiarity, 2), "neutral", _TELLING * unfamiliar, None),
         ("encoder.stability", round(moved, 2), "neutral", _TELLING * unstable, None),
     ]

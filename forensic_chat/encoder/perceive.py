@@ -44,6 +44,9 @@ class Perception:
     logits: Floats
     """(3,) calibrated logits of real, synthetic, tampered."""
 
+    changed: float
+    """0..1: that a place of it was changed, by the mask alone; as if half of all photos were changed."""
+
     changes: ChangeMap
     views: list[View]
     """The overview and the native crops that the tower read, most suspicious first."""
@@ -85,12 +88,31 @@ class Encoder:
         located = time.perf_counter()
         views = self.views(pixels, changes)
         features = self.features(views)
-        logits = self.head.fuse(self.summary(features, changes))
+        summary = self.summary(features, changes)
+        logits, changed = self.head.fuse(summary), float(1 / (1 + np.exp(-self.head.changed(summary))))
         timings = {"encoder.mask": located - start, "encoder.views": time.perf_counter() - located}
         traces = dict(zip(TRACES, map(float, changes.traces), strict=True))
         return Perception(
-            logits, changes, views, traces, features, self.head.familiarity(features[0]), timings
+            logits, changed, changes, views, traces, features, self.head.familiarity(features[0]), timings
         )
+
+    def look_again(self, pixels: Pixels, before: Perception) -> float:
+        """Fake probability of another delivery `pixels` of the image that `before` was seen in.
+
+        The overview and the two most suspicious crops are read again; what the mask and the other crops said
+        stays, so that a second look costs a fraction of the first.
+        """
+        height, width = pixels.shape[:2]
+        _, _, old_width, old_height = before.views[0].box
+        across, down = width / old_width, height / old_height
+        views = [overview(pixels, self.config.view_size)]
+        for view in before.views[1:3]:
+            x0, y0, x1, y1 = view.box
+            box = round(x0 * across), round(y0 * down), round(x1 * across), round(y1 * down)
+            views.append(crop(pixels, box, view.name, self.config.view_size))
+        features = before.features.copy()
+        features[: len(views)] = self.features(views)
+        return float(1 - softmax(self.head.fuse(self.summary(features, before.changes)))[0])
 
     def views(self, pixels: Pixels, changes: ChangeMap) -> list[View]:
         """The overview and up to `max_crops` native crops, those with the highest mean mask score first."""

@@ -70,6 +70,12 @@ class VerdictHead:
     """(3, len(SUMMARY)), temperature included."""
 
     fusion_bias: Floats
+    change_weight: Floats
+    """(4,): of the mask's entries of SUMMARY, standardised as for the fusion, changed against untouched photo."""
+
+    change_bias: Floats
+    """(1,)"""
+
     density_basis: Floats
     """(K, D): principal axes of standardised overview features, whitened."""
 
@@ -91,8 +97,15 @@ class VerdictHead:
     def fuse(self, summary: Floats) -> Floats:
         """(..., len(SUMMARY)) -> calibrated logits (..., 3) of real, synthetic, tampered; class-
         balanced."""
-        standard = np.clip((summary - self.fusion_mean) / self.fusion_scale, -4, 4)
-        return np.asarray(standard @ self.fusion_weight.T + self.fusion_bias, np.float32)
+        return np.asarray(self._standard(summary) @ self.fusion_weight.T + self.fusion_bias, np.float32)
+
+    def changed(self, summary: Floats) -> Floats:
+        """(..., len(SUMMARY)) -> log odds (...) that a place of the photo was changed, by the mask alone."""
+        mask = self._standard(summary)[..., -len(self.change_weight) :]
+        return np.asarray(mask @ self.change_weight + self.change_bias[0], np.float32)
+
+    def _standard(self, summary: Floats) -> Floats:
+        return np.asarray(np.clip((summary - self.fusion_mean) / self.fusion_scale, -4, 4), np.float32)
 
     def familiarity(self, overview: Floats) -> float:
         """Overview features (D,) -> 0..1: the share of known images that lie farther from their centre than

@@ -26,7 +26,6 @@ from PIL import Image
 from forensic_chat import Examiner, batch
 from forensic_chat.evidence import collect
 from forensic_chat.imaging.intake import take_in
-from forensic_chat.judgement import redelivered
 from tests.images import photo
 
 MEGABYTE = 2**20
@@ -118,9 +117,7 @@ def whole_folder(examiner: Examiner, folder: Path, repeats: int) -> Iterator[tup
     stages = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in sums.items())
     print(f"  batch {1000 * statistics.median(batches):.0f} ms a file; its parts: {stages}")
     ratios = [whole / sum(one.values()) for whole, one in zip(batches, parts, strict=True)]
-    once = statistics.median(batches) / (sum(sums.values()) - sums["stability"])
-    print(f"  counting the encoder once, without its second look at a re-delivered copy: {once:.2f}")
-    yield "batch / (decode + encoder + stability + evidence)", statistics.median(ratios), 1.2
+    yield "batch / (decode + encoder + evidence)", statistics.median(ratios), 1.2
 
 
 def apart(examiner: Examiner, path: Path) -> dict[str, float]:
@@ -129,7 +126,6 @@ def apart(examiner: Examiner, path: Path) -> dict[str, float]:
     return {
         "decode": timed(partial(take_in, path)),
         "encoder": timed(partial(examiner.encoder.perceive, image.pixels)),
-        "stability": timed(lambda: examiner.encoder.perceive(redelivered(image.pixels))),
         "evidence": timed(partial(collect, image)),
     }
 

@@ -82,20 +82,22 @@ FOUND = [MaskRegion((8, 8, 40, 40), 0.16, 0.8), MaskRegion((56, 8, 64, 40), 0.04
 
 
 @pytest.mark.parametrize(
-    ("probabilities", "synthetic", "tampered", "mask"),
+    ("probabilities", "synthetic", "tampered"),
     [
-        ((0.9, 0.05, 0.05), "neutral", "neutral", "neutral"),
-        ((0.1, 0.8, 0.1), "synthetic", "neutral", "neutral"),
-        ((0.1, 0.1, 0.8), "neutral", "tampered", "tampered"),
+        ((0.9, 0.05, 0.05), "neutral", "neutral"),
+        ((0.1, 0.8, 0.1), "synthetic", "neutral"),
+        ((0.1, 0.1, 0.8), "neutral", "tampered"),
     ],
 )
-def test_the_encoder_accuses_only_where_it_calls_the_image_fake(
-    probabilities: tuple[float, float, float], synthetic: str, tampered: str, mask: str
+def test_scores_accuse_only_where_they_call_the_image_fake_and_a_shown_mask_always(
+    probabilities: tuple[float, float, float], synthetic: str, tampered: str
 ) -> None:
     rows = by_kind(encoder_evidence(perception(*probabilities), probabilities[1], FOUND, calibration()))
     assert rows["encoder.synthetic"].supports == synthetic
     assert rows["encoder.tampered"].supports == tampered
-    assert rows["encoder.mask"].supports == mask
+    assert rows["encoder.mask"].supports == "tampered"
+    hidden = by_kind(encoder_evidence(perception(*probabilities), probabilities[1], [], calibration()))
+    assert hidden["encoder.mask"].supports == "neutral"
     assert rows["encoder.mask"].value == 20.0
     assert rows["encoder.mask"].box == FOUND[0].box
 

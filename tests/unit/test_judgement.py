@@ -24,6 +24,7 @@ from forensic_chat.judgement import (
     judge,
     redelivered,
     render_mask,
+    shows_mask,
 )
 from forensic_chat.schema import CLASSES, Verdict
 from tests.factories import SpotEncoder, calibration, finding, perception, tiny_encoder
@@ -109,6 +110,13 @@ class TestDecide:
     def test_nothing_else_keeps_it_from_being_called_real(self, said: Any) -> None:
         assert decide(perception(), 0.1, [said], calibration()).label == "real"
 
+    def test_a_marked_place_keeps_a_photo_from_being_called_real(self) -> None:
+        marked = finding("encoder.mask", "tampered", 0.6).model_copy(update={"region": "R2"})
+        verdict = decide(perception(), 0.1, [marked], calibration())
+        assert verdict.label == "inconclusive"
+        assert verdict.reasons[0].endswith("marks a changed place, R2")
+        assert decide(perception(*FAKE), 0.9, [marked], calibration()).label == "tampered"
+
     def test_declarations_never_change_a_fake_verdict(self) -> None:
         for said in (SAYS_GENERATED, finding("provenance.c2pa", "real", 0.95)):
             assert decide(perception(*FAKE), 0.9, [said], calibration()).label == "tampered"
@@ -188,6 +196,20 @@ class TestJudge:
         found = judged(take_in(grainy(self.box)), mask_gate=1.0)
         assert (found.verdict.label, found.mask) == ("tampered", None)
         assert all(not f.kind.startswith("encoder.") or f.region is None for f in found.findings)
+
+    @pytest.mark.parametrize(
+        ("probabilities", "changed", "shown"),
+        [
+            ((0.8, 0.1, 0.1), 0.9, True),  # the whole looks like a photo, the mask speaks for itself
+            ((0.3, 0.5, 0.2), 0.9, True),
+            ((0.3, 0.1, 0.6), 0.1, False),
+            ((0.1, 0.85, 0.05), 0.9, False),  # generated as a whole
+        ],
+    )
+    def test_the_mask_is_shown_by_what_it_says_itself(
+        self, probabilities: tuple[float, float, float], changed: float, shown: bool
+    ) -> None:
+        assert shows_mask(perception(*probabilities, changed=changed), calibration()) == shown
 
     def test_a_generators_mark_makes_a_photo_inconclusive_and_changes_no_figure(self, tmp_path: Path) -> None:
         notes = PngInfo()

@@ -7,6 +7,7 @@ import pytest
 
 from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.encoder.tokens import LONGEST, SIDE, mean, starts
+from forensic_chat.imaging.views import View
 from forensic_chat.schema import Box
 from tests.factories import tiny_encoder
 
@@ -32,6 +33,34 @@ def test_the_mask_has_a_cell_per_eight_pixels(encoder: Encoder, width: int, heig
     assert sum(seen.probabilities.values()) == pytest.approx(1)
     assert seen.fake_probability == pytest.approx(1 - seen.probabilities["real"])
     assert 0 <= seen.familiarity <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(16, 16), (300, 200), (900, 700)])
+def test_a_second_look_at_the_same_pixels_changes_nothing(encoder: Encoder, width: int, height: int) -> None:
+    pixels = noise(width, height)
+    seen = encoder.perceive(pixels)
+    assert encoder.look_again(pixels, seen) == pytest.approx(seen.fake_probability, abs=1e-6)
+
+
+def test_a_second_look_reads_the_overview_and_the_crops_where_they_were(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = encoder.perceive(noise(900, 700))
+    read, views = encoder.features, []
+
+    def reading(chosen: list[View]) -> np.ndarray:
+        views.extend(chosen)
+        return read(chosen)
+
+    monkeypatch.setattr(encoder, "features", reading)
+    smaller = noise(450, 350, seed=1)
+    assert encoder.look_again(smaller, seen) != pytest.approx(seen.fake_probability, abs=1e-6)
+    assert [view.name for view in views] == ["overview", "crop A", "crop B"]
+    for view, old in zip(views[1:], seen.views[1:3], strict=True):
+        x, y = ((a + b) / 4 for a, b in zip(old.box[:2], old.box[2:], strict=True))
+        x0, y0, x1, y1 = view.box
+        assert x0 <= x <= x1
+        assert y0 <= y <= y1
 
 
 @pytest.mark.parametrize("cells", [14, 15, 28, 29, 48])
