@@ -112,6 +112,10 @@ class Case:
 
 def lowers_trust(finding: Finding) -> bool:
     """A finding that supports no label but matters: an unfamiliar image, a score that is not low."""
+    return _odd(finding) and not finding.kind.startswith("container.")
+
+
+def _odd(finding: Finding) -> bool:
     return finding.supports == "neutral" and finding.strength >= FLOOR and bool(phrases(finding.kind).odd)
 
 
@@ -208,7 +212,7 @@ def wordings(finding: Finding) -> tuple[str, ...]:
         return _suspect(finding)
     if finding.value is None:
         return words.empty or (_named("{name} holds no value, which is unremarkable", finding),)
-    if lowers_trust(finding):
+    if _odd(finding):
         return words.odd
     if words.nothing and finding.value == NOTHING.get(finding.kind, 0):
         return words.nothing

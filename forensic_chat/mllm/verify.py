@@ -5,11 +5,13 @@ asserts an artefact only where they support one, places it where the region is, 
 as the reason for a fake verdict, the verdict depends on that region.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from forensic_chat.data.protocol import suspicious
-from forensic_chat.mllm.claims import ParsedClaim
+from forensic_chat.data.sentences import PHRASES
+from forensic_chat.mllm.claims import ParsedClaim, sentences
 from forensic_chat.mllm.numbers import (
     foreign_number,
     foreign_quote,
@@ -20,16 +22,18 @@ from forensic_chat.mllm.numbers import (
 from forensic_chat.mllm.positions import misplaced
 from forensic_chat.mllm.vocabulary import (
     Polarity,
+    called_real,
     clauses,
     general,
     measures,
+    odd,
     polarities,
     speaks_of,
     stray_word,
     supported_labels,
     topics,
 )
-from forensic_chat.schema import Claim, Finding, Label, Region
+from forensic_chat.schema import Claim, Finding, Label, Probabilities, Region
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,13 @@ class RegionTest:
 
     passed: bool
     percentile: float
+
+
+_ID = re.compile(r"\b[ER]\d+\b")
+DEFINITIONS = frozenset(
+    sentence.strip() for words in PHRASES.values() for sentence in sentences(words.explain)
+)
+"""What tests are, said of no image."""
 
 
 class _FailedError(Exception):
@@ -78,6 +89,38 @@ def verify(
     return Claim(
         text=claim.text, findings=list(claim.findings), region=claim.region, verified=verified, check=check
     )
+
+
+def uncited_fault(
+    sentence: str,
+    findings: Sequence[Finding],
+    regions: Sequence[Region],
+    label: Label,
+    probabilities: Probabilities,
+) -> str | None:
+    """What is wrong with a sentence that cites nothing, or None.
+
+    It may name findings and regions that exist, and the verdict's own numbers. It may neither assert nor deny
+    an artefact, but for what the verdict says, and not contradict the verdict.
+    """
+    ids = {item.id for item in (*findings, *regions)}
+    for name in _ID.findall(sentence):
+        if name not in ids:
+            return f"names {name}, which does not exist"
+    p = probabilities
+    shares = [round(share, 2) for share in (p.real, p.synthetic, p.tampered, 1 - p.real)]
+    if wrong := foreign_number(sentence, [], None, shares):
+        return f"writes {wrong} and cites nothing for it"
+    if label != "real" and called_real(sentence):
+        return f"contradicts the verdict, {label}"
+    if sentence.strip() in DEFINITIONS or general(sentence):
+        return None
+    says, named = polarities(sentence), topics(sentence)
+    if "artefact" in says and (label == "real" or named - {label} or (odd(sentence) and not named)):
+        return "asserts an artefact and cites nothing for it"
+    if "clean" in says and label in named:
+        return f"contradicts the verdict, {label}"
+    return None
 
 
 def _cited(
