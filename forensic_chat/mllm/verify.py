@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from forensic_chat.data.protocol import suspicious
 from forensic_chat.data.sentences import PHRASES
+from forensic_chat.data.terms import TERMS
 from forensic_chat.mllm.claims import ParsedClaim, sentences
 from forensic_chat.mllm.numbers import (
     foreign_number,
@@ -45,11 +46,15 @@ class RegionTest:
     percentile: float
 
 
+GENERAL = "a general statement, not checkable by code"
+"""The check of a claim on how photos, cameras or generators are."""
 _ID = re.compile(r"\b[ER]\d+\b")
 DEFINITIONS = frozenset(
-    sentence.strip() for words in PHRASES.values() for sentence in sentences(words.explain)
+    sentence.strip()
+    for text in (*(words.explain for words in PHRASES.values()), *(term.means for term in TERMS))
+    for sentence in sentences(text)
 )
-"""What tests are, said of no image."""
+"""What tests and words are, said of no image."""
 
 
 class _FailedError(Exception):
@@ -68,17 +73,19 @@ def verify(
     """The claim with `verified` and `check`: True, False, or None when nothing in it can be checked by code.
 
     `image_size` is (width, height); `region_test` is called at most once, only for an artefact claim that
-    cites a region on a synthetic or tampered verdict and has passed every other check.
+    cites a region and a finding in favour of the fake verdict, and has passed every other check.
     """
     verified: bool | None
     try:
         cited, region = _cited(claim, findings, regions)
         drew = cited or [finding for finding in findings if finding.region == claim.region]
         verified, check = _judge(claim, cited, region, drew, verdict_label, image_size)
-        fake = verdict_label in ("synthetic", "tampered")
+        accuses = verdict_label in ("synthetic", "tampered") and any(
+            suspicious(finding) and finding.supports == verdict_label for finding in drew
+        )
         if (
             verified
-            and fake
+            and accuses
             and region
             and region_test
             and "artefact" in polarities(without_values(claim.text, cited))
@@ -89,6 +96,11 @@ def verify(
     return Claim(
         text=claim.text, findings=list(claim.findings), region=claim.region, verified=verified, check=check
     )
+
+
+def passed(claim: Claim) -> bool:
+    """Whether a checked claim may stand unmarked: it is verified, or a general statement."""
+    return claim.verified is True or claim.check == GENERAL
 
 
 def uncited_fault(
@@ -103,7 +115,7 @@ def uncited_fault(
     It may name findings and regions that exist, and the verdict's own numbers. It may neither assert nor deny
     an artefact, but for what the verdict says, and not contradict the verdict.
     """
-    ids = {item.id for item in (*findings, *regions)}
+    ids = {*(finding.id for finding in findings), *(region.id for region in regions)}
     for name in _ID.findall(sentence):
         if name not in ids:
             return f"names {name}, which does not exist"
@@ -171,7 +183,7 @@ def _judge(
     says = polarities(text)
     _check_polarity(text, says, drew, label, is_general)
     if is_general:
-        return None, "a general statement, not checkable by code"
+        return None, GENERAL
     if not measured and "stated" in says:
         return None, "states nothing that code can check"
     ids = ", ".join(claim.findings) or claim.region
