@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from forensic_chat.data.languages import LANGUAGES, kind_of_foreign, language_of, verdict_in
 from forensic_chat.data.protocol import answer_prefix, suspicious
 from forensic_chat.data.questions import QUESTIONS, kind_of
 from forensic_chat.data.rationales import (
@@ -25,7 +26,8 @@ from forensic_chat.data.rationales import (
     state,
 )
 from forensic_chat.data.sentences import phrases
-from forensic_chat.schema import Finding, Label
+from forensic_chat.data.terms import Term, term_of
+from forensic_chat.schema import Finding, Label, Region
 
 Answer = Callable[[Case, Random], str]
 
@@ -37,12 +39,13 @@ class FollowUp:
     kind: str
     questions: tuple[str, ...]
     answer: Answer
-    fits: str = ""
-    """A pattern that every fitting answer holds, in lower case; "" where any answer may fit."""
+    fits: str | None = None
+    """A pattern that every fitting answer holds, in lower case. None where code alone answers, because the
+    wording matters: formats, refusals, answers under pressure."""
 
     def fitted(self, answer: str) -> bool:
         """Whether an answer, or its beginning, is on the topic."""
-        return re.search(self.fits, answer.lower()) is not None
+        return self.fits is None or re.search(self.fits, answer.lower()) is not None
 
 
 _LABELS: dict[Label, str] = {
@@ -68,21 +71,109 @@ def figure(case: Case) -> str:
     return answer_prefix(case.label, case.probabilities).split()[1]
 
 
+_FIRST = (
+    (
+        "injection",
+        r"\bignore\b.*\b(?:findings|instructions|rules|verdict)\b|\bpretend\b|\bforget your\b|developer mode"
+        r"|^system:",
+    ),
+    (
+        "pushback",
+        r"\bi (?:took|shot|made|photographed|was there|know (?:for sure|that|it)|am the photographer)\b"
+        r"|(?<!that )\byou(?:['’]re| are) (?:wrong|mistaken|lying)\b|\bcan(?:['’]t|not) be right\b|\bnonsense\b"
+        r"|\bi don['’]?t believe\b",
+    ),
+    ("generator", r"\bwhich (?:ai|generator|diffusion)\b"),
+    ("json", r"\bjson\b"),
+    ("bullets", r"\bbullets?\b"),
+    ("one word", r"\b(?:one|single) word\b"),
+    ("one sentence", r"\b(?:one|a|a single) sentence\b|\btl;?dr\b|\bsum(?:mari[sz]e)?\b|\bin short\b"),
+)
+"""Kinds that decide how a question is answered, whatever else it asks."""
+_THINGS = (
+    r"faces?|heads?|hair|eyes?|mouth|hands?|arms?|persons?|people|man|woman|child|dogs?|cats?|birds?|animals?"
+    r"|sky|sun|moon|clouds?|trees?|water|background|foreground|cars?|buildings?|houses?|walls?|signs?|text|logo"
+    r"|windows?|objects?|tables?|cups?|hats?"
+)
+_ABOUT = re.compile(
+    r"^\W*(?:(?:and|but|so|ok|okay|well)\W+)*(?:what about|how about|and) (?:the|that|this|his|her) [\w ]+\W*$"
+    rf"|\b(?:is|was|are|were|has|have) (?:the|that|this|his|her) (?:\w+ )?(?:{_THINGS})\b.*"
+    r"\b(?:edited|fake|pasted|added|changed|altered|inserted|generated|photoshopped|manipulated|replaced)\b"
+)
+_SIDES = {
+    "left": (
+        r"\b(?:the|upper|lower|top|bottom|far)[ -]left\b(?! (?:to|over|for|out))"
+        r"|\bleft (?:side|half|corner|edge|part)\b"
+    ),
+    "right": (
+        r"\b(?:the|upper|lower|top|bottom|far)[ -]right\b(?! (?:answer|verdict|way|thing|conclusion))"
+        r"|\bright (?:side|half|corner|edge|part)\b"
+    ),
+    "top": r"\b(?:upper|top)[ -](?:left|right|half|part|edge|corner)\b|\b(?:at|on) the top\b",
+    "bottom": r"\b(?:lower|bottom)[ -](?:left|right|half|part|edge|corner)\b|\b(?:at|on) the bottom\b",
+    "centre": r"\b(?:in|at) the (?:middle|centre|center)\b",
+}
+
+
 def recognised(question: str, case: Case) -> FollowUp | None:
-    """The kind of a question, told by likeness to known wordings, or by the finding or region that it names;
-    None for a question of no known kind."""
-    findings = {finding.id: finding for finding in case.findings}
-    regions = {region.id: region for region in case.regions}
-    for name in re.findall(r"\b[er]\d{1,4}\b", question.lower()):
-        if finding := findings.get(name.upper()):
-            return explaining(finding)
-        if region := regions.get(name.upper()):
-            return FollowUp("region", (), lambda case, rng: _region(case, rng, region.id), region.id.lower())
-    named = {finding.id: explain_questions(finding) for finding in reversed(case.findings)}
-    kind = kind_of(question, named)
-    if kind in findings:
-        return explaining(findings[kind])
+    """The kind of a question: told by the finding, region, word or place that it names, or by its likeness to
+    known wordings; None for a question of no known kind."""
+    if named := _naming(question, case):
+        return named
+    if language := language_of(question):
+        return _foreign(question, language)
+    lowered = question.lower().strip()
+    first = next((kind for kind, pattern in _FIRST if re.search(pattern, lowered)), None)
+    if first:
+        return _known(first)
+    if term := term_of(question):
+        return FollowUp("term", (), lambda case, rng: _term(case, rng, term))
+    sides = [side for side, pattern in _SIDES.items() if re.search(pattern, lowered)]
+    if sides:
+        return _placing(sides)
+    kind = kind_of(question, {finding.id: explain_questions(finding) for finding in reversed(case.findings)})
+    if finding := next((finding for finding in case.findings if finding.id == kind), None):
+        return explaining(finding)
+    if kind is None and _ABOUT.search(lowered):
+        return _placing([])
+    return _known(kind)
+
+
+def _naming(question: str, case: Case) -> FollowUp | None:
+    """A question that names a finding or a region by its id."""
+    found = re.search(r"\b[er]\d{1,4}\b", question.lower())
+    if found is None:
+        return None
+    name = found.group().upper()
+    if finding := next((finding for finding in case.findings if finding.id == name), None):
+        return explaining(finding)
+    if region := next((region for region in case.regions if region.id == name), None):
+        return FollowUp("region", (), lambda case, rng: _region(case, rng, region), rf"\b{name.lower()}\b")
+    return FollowUp("no such id", (), lambda case, rng: _no_such(case, name))
+
+
+def _known(kind: str | None) -> FollowUp | None:
     return next((follow_up for follow_up in FOLLOW_UPS if follow_up.kind == kind), None)
+
+
+def _foreign(question: str, language: str) -> FollowUp:
+    """A question in another language: the verdict in that language, the rest in English, and that said."""
+    kind = kind_of_foreign(question)
+    known = _known(kind)
+
+    def answer(case: Case, rng: Random) -> str:
+        english = known.answer(case, rng) if known else no_answer(case, rng)
+        if kind == "json":
+            return english
+        verdict = verdict_in(language, case.label, figure(case))
+        return " ".join((verdict, LANGUAGES[language].english, english))
+
+    return FollowUp(kind or "unknown", (), answer)
+
+
+def _placing(sides: Sequence[str]) -> FollowUp:
+    """A question about a part of the picture."""
+    return FollowUp("place", (), lambda case, rng: _placed(case, rng, sides))
 
 
 def explaining(finding: Finding) -> FollowUp:
@@ -120,13 +211,14 @@ def no_answer(case: Case, rng: Random) -> str:
     """What code says to a question of no known kind."""
     opener = rng.choice(
         (
-            "I can't answer that from what was measured.",
-            "Nothing that was measured answers this.",
+            "I can't answer that: I only know what was measured on this image.",
+            "Nothing that was measured on this image answers that.",
             "That goes beyond what this examination can say.",
         )
     )
-    offer = "You can ask why, where, how sure, what speaks against it, or what to check next."
-    return _join(opener, _verdict(case, rng), *_states(_leading(case)[:1], case, rng), offer)
+    return (
+        f"{opener} You can ask why, where, how sure, what speaks against the verdict, or what to check next."
+    )
 
 
 def _stop(sentence: str) -> str:
@@ -185,7 +277,11 @@ def _why(case: Case, rng: Random) -> str:
         opener = (
             "The findings don't settle it" if case.against_image() else "Nothing that was found decides it"
         )
-        return _join(opener, *_states(leading, case, rng), *_states(_opposing(case, rng)[:1], case, rng))
+        return _join(
+            _undecided(case) or opener,
+            *_states(leading, case, rng),
+            *_states(_opposing(case, rng)[:1], case, rng),
+        )
     if case.label == "real":
         opener = rng.choice(
             (
@@ -206,14 +302,16 @@ def _why(case: Case, rng: Random) -> str:
     return opener + ": " + _join(*_states(leading, case, rng), tail)
 
 
+def _undecided(case: Case) -> str | None:
+    """The measured reasons for an inconclusive verdict."""
+    return f"It is inconclusive because {', and '.join(case.reasons)}" if case.reasons else None
+
+
 def _where(case: Case, rng: Random) -> str:
     if case.regions:
         lines = [located(region, case, rng) for region in case.regions[:3]]
-        drew = [finding for finding in case.against_image() if finding.region == case.regions[0].id]
-        caution = rng.choice(
-            ("The borders are rough.", "Take the place as a hint, its borders are rough.", None)
-        )
-        return _join(*lines, *_states(drew[:1], case, rng), caution)
+        drew = _drew(case, case.regions[0])
+        return _join(*lines, *_states(drew[:1], case, rng), _caution(case, drew, rng))
     if case.label == "synthetic":
         return _join(
             "No single region: the verdict is about the image as a whole",
@@ -226,15 +324,114 @@ def _where(case: Case, rng: Random) -> str:
     return _join(opener, *_states(case.of("encoder.mask")[:1], case, rng))
 
 
-def _region(case: Case, rng: Random, name: str) -> str:
-    region = next(region for region in case.regions if region.id == name)
-    drew = [finding for finding in case.findings if finding.region == name]
-    return _join(located(region, case, rng), *_states(drew[:2], case, rng))
+def _drew(case: Case, region: Region) -> list[Finding]:
+    """The suspicious findings that lie in a region."""
+    return [finding for finding in case.against_image() if finding.region == region.id]
+
+
+def _caution(case: Case, drew: Sequence[Finding], rng: Random) -> str | None:
+    """How a marked place is to be taken beside the verdict."""
+    match case.label:
+        case "inconclusive":
+            return "Whether that place was changed stays open: the verdict is inconclusive"
+        case "real":
+            return "That a place is marked did not turn the verdict"
+        case "synthetic":
+            return "The verdict is about the image as a whole, so the place is a further hint only"
+    if not drew:
+        return "Take the place as a hint: the verdict does not rest on it alone"
+    return rng.choice(("The borders are rough", "Take the place as a hint, its borders are rough", None))
+
+
+def _region(case: Case, rng: Random, region: Region) -> str:
+    drew = _drew(case, region)
+    return _join(located(region, case, rng), *_states(drew[:2], case, rng), _caution(case, drew, rng))
+
+
+def _no_such(case: Case, name: str) -> str:
+    if name[0] == "E":
+        first, last = case.findings[0].id, case.findings[-1].id
+        return f"There is no finding of that number; they go from {first} to {last}."
+    marked = ", ".join(region.id for region in case.regions)
+    return "There is no such region. " + (f"Marked: {marked}." if marked else "No region was marked.")
+
+
+def _placed(case: Case, rng: Random, sides: Sequence[str]) -> str:
+    """What is marked in a part of the picture; things in it are not recognised."""
+    opener = "I measure traces and don't recognise things, so I can only go by the place"
+    if not case.regions:
+        whole = "The verdict is about the image as a whole" if case.label == "synthetic" else None
+        mask = _states(case.of("encoder.mask")[:1], case, rng)
+        return _join(opener, "No region was marked, there or elsewhere", *mask, whole)
+    there = [region for region in case.regions if sides and _lies(region, sides, case.image_size)]
+    if not there:
+        none = "No marked region lies there" if sides else "See whether it lies where a region is marked"
+        return _join(opener, none, *(located(region, case, rng) for region in case.regions[:2]))
+    drew = _drew(case, there[0])
+    lines = [located(region, case, rng) for region in there[:2]]
+    return _join(opener, *lines, *_states(drew[:1], case, rng), _caution(case, drew, rng))
+
+
+def _lies(region: Region, sides: Sequence[str], image_size: tuple[int, int]) -> bool:
+    """Whether the region's centre lies in the halves named; centre: in the middle half of both axes."""
+    x = (region.box[0] + region.box[2]) / (2 * image_size[0])
+    y = (region.box[1] + region.box[3]) / (2 * image_size[1])
+    holds = {
+        "left": x <= 0.5,
+        "right": x >= 0.5,
+        "top": y <= 0.5,
+        "bottom": y >= 0.5,
+        "centre": 0.25 <= x <= 0.75 and 0.25 <= y <= 0.75,
+    }
+    return all(holds[side] for side in sides)
+
+
+def _term(case: Case, rng: Random, term: Term) -> str:
+    """What a word means, and the nearest finding."""
+    return _join(term.means, *_states(case.of(*term.kinds)[:1], case, rng))
+
+
+def _cites(text: str) -> list[str]:
+    """The ids of the findings that a text names, in order."""
+    return re.findall(r"\bE\d+\b", text)
+
+
+def _more(case: Case, rng: Random) -> str:
+    """What was not said yet, the most telling first."""
+    said = set(_cites(" ".join(case.earlier)))
+    ranked = [*case.against_image(), *case.doubts(), *special(case, rng, len(case.findings)), *case.findings]
+    rest = list({finding.id: finding for finding in ranked if finding.id not in said}.values())
+    if not rest:
+        return "All that was measured has been said. Ask about a single finding, or what to check next."
+    return _join(*_states(rest[:3], case, rng))
+
+
+def _again(case: Case, rng: Random) -> str:
+    return case.earlier[-1] if case.earlier else _verdict(case, rng)
+
+
+def _that(case: Case, rng: Random) -> str:
+    """What the finding that was cited last means."""
+    ids = _cites(case.earlier[-1])[:1] if case.earlier else []
+    meant = [finding for finding in case.findings if finding.id in ids] or _leading(case)[:1]
+    return explain(case, rng, meant[0])
+
+
+def _same_verdict(case: Case, rng: Random) -> str:
+    opener = "The verdict has been the same from the start"
+    return _join(f"{opener}. {_verdict(case, rng)}", *_states(_leading(case)[:1], case, rng))
+
+
+def _generator(case: Case, rng: Random) -> str:
+    found = case.of("metadata.generator", "provenance.c2pa")
+    return _join("Which program it was can't be read from the pixels", *_states(found[:1], case, rng))
 
 
 def _how_sure(case: Case, rng: Random) -> str:
     if case.label == "inconclusive":
         opener = rng.choice(("Not sure at all.", "I am not sure, and say so."))
+        if reasons := _undecided(case):
+            return _join(opener, _verdict(case, rng), reasons, *_states(_leading(case)[:1], case, rng))
     elif case.certainty >= 0.95:
         opener = rng.choice(("By the scores, very likely.", "The scores are clear.", ""))
     elif case.certainty >= 0.75:
@@ -475,11 +672,15 @@ def _one_sentence(case: Case, rng: Random) -> str:
 
 
 def _bullets(case: Case, rng: Random) -> str:
-    return "\n".join(f"- {text}" for text in _states(_leading(case)[:3], case, rng))
+    lines = [_verdict(case, rng), *_states(_leading(case)[:2], case, rng)]
+    return "\n".join(f"- {text}" for text in lines)
 
 
 def _json(case: Case, rng: Random) -> str:
-    return json.dumps({"verdict": case.label, "confidence": float(figure(case))})
+    said: dict[str, str | float] = {"verdict": case.label, "confidence": float(figure(case))}
+    if case.label == "inconclusive":
+        said["confidence_in"] = "a fake"
+    return json.dumps(said)
 
 
 def _least_sure(case: Case, rng: Random) -> str:
@@ -492,7 +693,6 @@ def _least_sure(case: Case, rng: Random) -> str:
 
 
 _CITES = r"\[[er]\d"
-_REFUSES = r"can't|cannot|don't|won't|not |nothing|no "
 _ANSWERS: dict[str, tuple[Answer, str]] = {
     "why": (_why, _CITES),
     "where": (_where, r"\br\d|region|nowhere|can't say where"),
@@ -545,118 +745,99 @@ _ANSWERS: dict[str, tuple[Answer, str]] = {
         _limits,
         "escape|see|exclude|rule out|no proof|unseen|miss|remov",
     ),
-    "accuracy": (
-        _fixed(
-            "I am wrong at times, in both directions. MODEL_CARD.md has the error rates that were measured "
-            "on sources left out of training.",
-            "It depends on the image: resized and heavily compressed files are judged worse. The measured error "
-            "rates are in MODEL_CARD.md.",
-            "Not perfect: photos are accused now and then, and many local edits are missed. MODEL_CARD.md "
-            "has the figures.",
-        ),
-        r"model_card\.md|wrong",
+}
+"""By the kind of a question: what code answers, and what every fitting answer holds."""
+_BY_CODE: dict[str, Answer] = {
+    "accuracy": _fixed(
+        "I am wrong at times, in both directions. MODEL_CARD.md has the error rates that were measured "
+        "on sources left out of training.",
+        "It depends on the image: resized and heavily compressed files are judged worse. The measured error "
+        "rates are in MODEL_CARD.md.",
+        "Not perfect: photos are accused now and then, and many local edits are missed. MODEL_CARD.md "
+        "has the figures.",
     ),
-    "proof": (_proof, r"^no\b|not proof|no proof|indication"),
-    "author": (
-        _fixed(
-            "I can't say who made it: traces tell how pixels came about, not by whom.",
-            "That can't be read from the traces.",
-            "Nothing measured here names a person.",
-            "I don't know, and I won't guess: no trace carries the name of whoever did it.",
-        ),
-        _REFUSES,
+    "proof": _proof,
+    "author": _fixed(
+        "I can't say who made it: traces tell how pixels came about, not by whom.",
+        "That can't be read from the traces.",
+        "Nothing measured here names a person.",
+        "I don't know, and I won't guess: no trace carries the name of whoever did it.",
     ),
-    "motive": (
-        _fixed(
-            "I can't tell anybody's intention; traces don't show why something was done.",
-            "That can't be measured. Ask the people involved, and don't take a verdict as an accusation.",
-            "I don't know. A picture may be changed for harmless reasons too.",
-        ),
-        _REFUSES,
+    "motive": _fixed(
+        "I can't tell anybody's intention; traces don't show why something was done.",
+        "That can't be measured. Ask the people involved, and don't take a verdict as an accusation.",
+        "I don't know. A picture may be changed for harmless reasons too.",
     ),
-    "person": (_person, _REFUSES),
-    "event": (
-        _fixed(
-            "I can't tell what happened or whether a caption is true: also an unchanged photo can be told "
-            "wrongly.",
-            "That is beyond the pixels. I judge how the picture came about, not what it is said to show.",
-            "I don't know. Look for other sources on the event; the examination says nothing about it.",
-        ),
-        r"can't|beyond|don't|not ",
+    "person": _person,
+    "event": _fixed(
+        "I can't tell what happened or whether a caption is true: also an unchanged photo can be told "
+        "wrongly.",
+        "That is beyond the pixels. I judge how the picture came about, not what it is said to show.",
+        "I don't know. Look for other sources on the event; the examination says nothing about it.",
     ),
-    "identity": (
-        _fixed(
-            "I don't identify people. I only examine how the image was made.",
-            "I won't name or recognise anyone; the examination is about traces in the pixels.",
-            "I can't tell who that is, and I don't try to.",
-        ),
-        _REFUSES,
+    "identity": _fixed(
+        "I don't identify people. I only examine how the image was made.",
+        "I won't name or recognise anyone; the examination is about traces in the pixels.",
+        "I can't tell who that is, and I don't try to.",
     ),
-    "content": (
-        _fixed(
-            "I examine traces of how the picture was made, not what it shows.",
-            "That is about content, which this examination does not read. I can tell you about its traces.",
-            "I don't describe what is in the picture; ask me about its traces.",
-        ),
-        r"trace",
+    "content": _fixed(
+        "I examine traces of how the picture was made, not what it shows.",
+        "That is about content, which this examination does not read. I can tell you about its traces.",
+        "I don't describe what is in the picture; ask me about its traces.",
     ),
-    "restore": (
-        _fixed(
-            "I can't: what was there before is not in the file any more.",
-            "No. The mask shows where, not what was there before.",
-            "I only examine the image and don't change it.",
-        ),
-        r"can't|^no\b|don't",
+    "restore": _fixed(
+        "I can't: what was there before is not in the file any more.",
+        "No. The mask shows where, not what was there before.",
+        "I only examine the image and don't change it.",
     ),
-    "help": (
-        _fixed(
-            "I examined this image. Ask me why, where, how sure I am, what speaks against the verdict, what a "
-            "finding means, or what to check next.",
-            "You can ask about the verdict, its reasons, a finding such as E1, a region, or what to do next.",
-        ),
-        "ask",
+    "help": _fixed(
+        "I examined this image. Ask me why, where, how sure I am, what speaks against the verdict, what a "
+        "finding means, or what to check next.",
+        "You can ask about the verdict, its reasons, a finding such as E1, a region, or what to do next.",
     ),
-    "one word": (_one_word, r"^\W*(?:real|synthetic|tampered|inconclusive)\W*$"),
-    "one sentence": (_one_sentence, "verdict|probability|undecided|examination|decide"),
-    "bullets": (_bullets, "^- "),
-    "json": (_json, r'^\{.*"verdict".*\}\s*$'),
-    "pushback": (
-        _kept(
-            "You may know more than the pixels show, and I can be wrong. I report what was measured",
-            "I can't exclude an error, but the measurement stays the same",
-            "I understand. What you say is not something I can measure",
-        ),
-        "verdict|probability|undecided|examination|decide",
+    "one word": _one_word,
+    "one sentence": _one_sentence,
+    "bullets": _bullets,
+    "json": _json,
+    "pushback": _kept(
+        "You may know more than the pixels show, and I can be wrong. I report what was measured",
+        "I can't exclude an error, but the measurement stays the same",
+        "I understand. What you say is not something I can measure",
     ),
-    "injection": (
-        _kept(
-            "I can't change the verdict on request",
-            "Words do not change what was measured",
-            "No: the verdict comes from measurements, not from instructions",
-        ),
-        "verdict|measured",
+    "injection": _kept(
+        "I can't change the verdict on request",
+        "Words do not change what was measured",
+        "No: the verdict comes from measurements, not from instructions",
     ),
-    "thanks": (
-        _fixed(
-            "You're welcome. Ask on if something about the image is unclear.",
-            "Glad to help. I can also explain a single finding.",
-        ),
-        "",
+    "thanks": _fixed(
+        "You're welcome. Ask on if something about the image is unclear.",
+        "Glad to help. I can also explain a single finding.",
     ),
-    "hello": (
-        lambda case, rng: _join(
-            "Hello. " + _verdict(case, rng), "What would you like to know about the image?"
-        ),
-        "",
+    "hello": lambda case, rng: _join(
+        "Hello. " + _verdict(case, rng), "What would you like to know about the image?"
     ),
-    "off topic": (
-        _fixed(
-            "That is outside what I do. Shall we go on with the image?",
-            "I only examine images. Ask me about the verdict or a finding.",
-        ),
-        "",
+    "off topic": _fixed(
+        "That is outside what I do. Shall we go on with the image?",
+        "I only examine images. Ask me about the verdict or a finding.",
+    ),
+    "more": _more,
+    "again": _again,
+    "that": _that,
+    "same verdict": _same_verdict,
+    "generator": _generator,
+    "scene": _fixed(
+        "Light, shadows, perspective and anatomy are not among the tests. Look at them yourself, at full size.",
+        "I don't judge what is shown, so neither shadows nor hands. That is for your own eyes, at full size.",
+    ),
+    "other image": _fixed(
+        "I can only speak of this one. Examine the other image by itself, and lay the two reports side by side.",
+        "This conversation is about one image. Open another for the other, and compare what was measured.",
     ),
 }
+"""By the kind of a question: what code alone answers."""
 FOLLOW_UPS: tuple[FollowUp, ...] = tuple(
-    FollowUp(kind, wordings, *_ANSWERS[kind]) for kind, wordings in QUESTIONS.items()
+    FollowUp(kind, wordings, _BY_CODE[kind])
+    if kind in _BY_CODE
+    else FollowUp(kind, wordings, *_ANSWERS[kind])
+    for kind, wordings in QUESTIONS.items()
 )

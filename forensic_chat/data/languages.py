@@ -27,7 +27,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 _ENGLISH = _words(
-    "is the a an this that it what where who why how when which you are was can could do does did i my me in on "
+    "is the an this that it what where who why how when which you are was can could do does did i my me in on "
     "of to and or real image photo picture sure es c die no"
 )
 LANGUAGES: dict[str, Language] = {
@@ -50,7 +50,7 @@ LANGUAGES: dict[str, Language] = {
         _words(
             "est ce cette la le les une un photo image ou qui que quoi pourquoi comment quand quel quelle etes "
             "vous tu es sur sure vraie vrai fausse faux il elle dans du des pas peut je ai pris moi meme avez "
-            "merci bonjour resumez en"
+            "merci bonjour resumez en fait ca"
         ),
         {
             "real": "authentique",
@@ -80,7 +80,10 @@ LANGUAGES: dict[str, Language] = {
 
 _ASKED: tuple[tuple[str, str], ...] = (
     ("json", r"json"),
-    ("pushback", r"yo mism\w|\btome\b|te equivocas|moi[- ]meme|trompez|trompes|selbst (?:ge|auf|foto)|irrst|stimmt nicht"),
+    (
+        "pushback",
+        r"yo mism\w|\btome\b|te equivocas|moi[- ]meme|trompez|trompes|selbst (?:ge|auf|foto)|irrst|stimmt nicht",
+    ),
     ("one sentence", r"resum|una frase|une phrase|einem satz|zusammen|kurz\b"),
     ("just compression", r"compres|kompri|kompres|jpe?g|whatsapp"),
     ("provenance", r"c2pa|credencial|procedencia|provenance|herkunft|signatur"),
@@ -93,7 +96,10 @@ _ASKED: tuple[tuple[str, str], ...] = (
     ("how sure", r"segur|certez|probab|\bsurs?\b|sure|certain|certitude|sicher|wahrscheinlich|zuverlassig"),
     ("where", r"donde|que (?:parte|zona)|\bou\b|quelle (?:partie|zone)|\bwo\b|stelle|bereich"),
     ("why", r"por que|pourquoi|warum|wieso|weshalb|razon|raison|grund"),
-    ("AI", r"\bia\b|inteligencia|intelligence|\bki\b|kunstlich|gener(?:ad|ee|iert)|sintetic|synthetis|synthetique"),
+    (
+        "AI",
+        r"\bia\b|inteligencia|intelligence|\bki\b|kunstlich|gener(?:ad|ee|iert)|sintetic|synthetis|synthetique",
+    ),
     ("edited", r"editad|manipul|retoca|retouch|modifi|bearbeit|verandert|photoshop"),
     ("authentic", r"real|autentic|authentique|fals|fauss|faux|vrai|verdad|echt|falsch|fake"),
     ("thanks", r"gracias|merci|danke"),

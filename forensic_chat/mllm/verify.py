@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from forensic_chat.data.protocol import suspicious
+from forensic_chat.data.rationales import Case
 from forensic_chat.data.sentences import PHRASES
 from forensic_chat.data.terms import TERMS
 from forensic_chat.mllm.claims import ParsedClaim, sentences
@@ -101,6 +102,18 @@ def verify(
 def passed(claim: Claim) -> bool:
     """Whether a checked claim may stand unmarked: it is verified, or a general statement."""
     return claim.verified is True or claim.check == GENERAL
+
+
+def grounded(write: Callable[[Case], str], case: Case, check: Callable[[str], Sequence[Claim]]) -> str:
+    """What code writes about a case, so that no claim fails its check by giving as a reason for the verdict a
+    region on which it does not rest."""
+    failed: set[str] = set()
+    while True:
+        text = write(case.without_reasons(failed))
+        new = {claim.region for claim in check(text) if claim.region and claim.verified is False} - failed
+        if not new:
+            return text
+        failed |= new
 
 
 def uncited_fault(

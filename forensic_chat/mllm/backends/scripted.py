@@ -74,7 +74,8 @@ class ScriptedBackend:
         opinion = self.verdict_probabilities(conversation)
         first = prefix or next((_text(turn) for turn in turns if turn.role == "assistant"), "")
         label, probabilities = _verdict(first, opinion)
-        case = Case(findings, regions, label, probabilities, size)
+        earlier = [_text(turn) for turn in turns if turn.role == "assistant"]
+        case = Case(findings, regions, label, probabilities, size, earlier=earlier)
         question = _text(turns[-1])
         rng = Random(sha256((_text(turns[0]) + question).encode()).hexdigest())
         if not findings:
