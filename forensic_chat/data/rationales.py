@@ -202,8 +202,8 @@ def located(region: Region, case: Case, rng: Random) -> str:
 
 
 def limit(finding: Finding, case: Case, rng: Random) -> str | None:
-    """What the finding does not exclude, cited; None where there is nothing to say, or where it accuses."""
-    limits = () if suspicious(finding) else phrases(finding.kind).limit
+    """What the finding does not exclude, cited; None where there is nothing to say, or where it matters itself."""
+    limits = () if suspicious(finding) or lowers_trust(finding) else phrases(finding.kind).limit
     fitting = [text for text in limits if ("{v}" in text) == (finding.value is not None)]
     return cited(fill(rng.choice(fitting), finding, case, rng), finding) if fitting else None
 

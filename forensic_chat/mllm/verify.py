@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from forensic_chat.data.protocol import suspicious
+from forensic_chat.data.protocol import FLOOR, suspicious
 from forensic_chat.data.rationales import Case
 from forensic_chat.data.sentences import PHRASES
 from forensic_chat.data.terms import TERMS
@@ -237,6 +237,13 @@ def _check_polarity(
                 raise _FailedError(f"says {wanted}, but no cited finding supports that")
     elif "clean" in says and drew and all(suspicious(finding) for finding in drew):
         raise _FailedError("says that nothing was found, but every cited finding supports a fake verdict")
+    elif "clean" in says and drew and all(suspicious(f) or _undecided(f) for f in drew):
+        raise _FailedError("says that nothing was found, but what was found settles nothing")
+
+
+def _undecided(finding: Finding) -> bool:
+    """What the encoder saw that neither accuses nor is low: a middling score, a mask that marks something."""
+    return finding.kind.startswith("encoder.") and finding.supports == "neutral" and finding.strength >= FLOOR
 
 
 def _masking(region: Region, region_test: Callable[[Region], RegionTest]) -> str:
