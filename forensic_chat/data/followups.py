@@ -249,7 +249,15 @@ def _opposing(case: Case, rng: Random) -> list[Finding]:
     if case.label == "inconclusive":
         return special(case, rng, 3)
     against = [finding for finding in case.against_image() if finding.supports != case.label]
-    return against + [finding for finding in special(case, rng, 3) if finding not in _leading(case)]
+    return against + [finding for finding in special(case, rng, len(case.findings)) if _silent(finding, case)]
+
+
+def _silent(finding: Finding, case: Case) -> bool:
+    """A finding that could have supported the fake verdict and does not, or that supports "real"."""
+    if finding.supports == "real":
+        return True
+    measured = finding.value is not None or finding.kind == "metadata.generator"
+    return measured and phrases(finding.kind).supports == case.label
 
 
 def _verdict(case: Case, rng: Random) -> str:
@@ -318,9 +326,9 @@ def _where(case: Case, rng: Random) -> str:
             *_states(_leading(case)[:1], case, rng),
         )
     if case.label == "tampered":
-        opener = "I can't say where: no region was marked"
+        opener = "I can't say where"
     else:
-        opener = rng.choice(("No region was marked", "Nowhere in particular: no region stands out"))
+        opener = rng.choice(("There is no place to point to", "Nowhere in particular"))
     return _join(opener, *_states(case.of("encoder.mask")[:1], case, rng))
 
 
@@ -361,8 +369,8 @@ def _placed(case: Case, rng: Random, sides: Sequence[str]) -> str:
     opener = "I measure traces and don't recognise things, so I can only go by the place"
     if not case.regions:
         whole = "The verdict is about the image as a whole" if case.label == "synthetic" else None
-        mask = _states(case.of("encoder.mask")[:1], case, rng)
-        return _join(opener, "No region was marked, there or elsewhere", *mask, whole)
+        mask = _states(case.of("encoder.mask")[:1], case, rng) or ["No region was marked, there or elsewhere"]
+        return _join(opener, *mask, whole)
     there = [region for region in case.regions if sides and _lies(region, sides, case.image_size)]
     if not there:
         none = "No marked region lies there" if sides else "See whether it lies where a region is marked"
@@ -431,7 +439,7 @@ def _how_sure(case: Case, rng: Random) -> str:
     if case.label == "inconclusive":
         opener = rng.choice(("Not sure at all.", "I am not sure, and say so."))
         if reasons := _undecided(case):
-            return _join(opener, _verdict(case, rng), reasons, *_states(_leading(case)[:1], case, rng))
+            return _join(opener, reasons, *_states(_leading(case)[:1], case, rng))
     elif case.certainty >= 0.95:
         opener = rng.choice(("By the scores, very likely.", "The scores are clear.", ""))
     elif case.certainty >= 0.75:
@@ -456,10 +464,8 @@ def _checked(case: Case, rng: Random) -> str:
 
 def _topic(missing: str, *kinds: str) -> Answer:
     def answer(case: Case, rng: Random) -> str:
-        found = case.of(*kinds)
-        rng.shuffle(found)
-        found.sort(key=lambda finding: not suspicious(finding))
-        return _join(*_states(found[:3], case, rng)) if found else missing
+        found = sorted(case.of(*kinds), key=lambda finding: not suspicious(finding))
+        return _join(*_states(found[:4], case, rng)) if found else missing
 
     return answer
 
@@ -503,7 +509,12 @@ def _speaks_against(case: Case, rng: Random) -> str:
     if case.label == "inconclusive":
         shown = [*_leading(case)[:1], *[finding for finding in found if finding not in _leading(case)[:1]]]
         return "There is something on both sides: " + _join(*_states(shown[:2], case, rng))
-    opener = rng.choice(("Against the verdict", "On the other side", "This does not fit"))
+    if any(finding.supports != "neutral" for finding in found) or case.label == "real":
+        opener = rng.choice(("Against the verdict", "On the other side", "This does not fit"))
+    else:
+        opener = rng.choice(
+            ("No finding contradicts it, but not every test responded", "Not every test responded")
+        )
     return f"{opener}: " + _join(*_states(found, case, rng))
 
 
@@ -665,14 +676,19 @@ def _one_word(case: Case, rng: Random) -> str:
 
 def _one_sentence(case: Case, rng: Random) -> str:
     first = _leading(case)[0]
-    if case.label in ("synthetic", "tampered") and not suspicious(first):
+    if case.label == "inconclusive":
+        return (
+            _stop(f"The verdict is inconclusive: {case.reasons[0]}") if case.reasons else _verdict(case, rng)
+        )
+    if case.label != "real" and not suspicious(first):
         return _verdict(case, rng)
     shown = state(first, case, rng)
     return f"Verdict {case.label}: " + _stop(shown[0].lower() + shown[1:] if shown[1:2].islower() else shown)
 
 
 def _bullets(case: Case, rng: Random) -> str:
-    lines = [_verdict(case, rng), *_states(_leading(case)[:2], case, rng)]
+    shown = {finding.id: finding for finding in [*_leading(case)[:2], *special(case, rng, 3)]}
+    lines = [_verdict(case, rng), *_states(list(shown.values())[:2], case, rng)]
     return "\n".join(f"- {text}" for text in lines)
 
 
@@ -695,7 +711,7 @@ def _least_sure(case: Case, rng: Random) -> str:
 _CITES = r"\[[er]\d"
 _ANSWERS: dict[str, tuple[Answer, str]] = {
     "why": (_why, _CITES),
-    "where": (_where, r"\br\d|region|nowhere|can't say where"),
+    "where": (_where, r"\br\d|region|nowhere|no place|can't say where"),
     "how sure": (_how_sure, r"\b[01]\.\d\d\b"),
     "checked": (_checked, "check|examin|cover|test|" + _CITES),
     "provenance": (
@@ -705,10 +721,10 @@ _ANSWERS: dict[str, tuple[Answer, str]] = {
     "metadata": (
         _topic(
             "The examination lists no metadata for this file.",
-            "metadata.generator",
             "metadata.camera",
             "metadata.software",
             "metadata.dates",
+            "metadata.generator",
             "metadata.thumbnail",
         ),
         "metadata|exif|camera|software|program|date|timestamp|thumbnail|preview|generator",

@@ -283,3 +283,42 @@ def test_a_sentence_without_a_citation_may_repeat_the_verdict_or_say_nothing(
 )
 def test_a_sentence_without_a_citation_asserts_nothing_else(sentence: str, label: Label, fault: str) -> None:
     assert fault in (uncited_fault(sentence, FINDINGS, REGIONS, label, P[label]) or "passed")
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3])
+def test_a_middling_score_is_not_unremarkable(strength: float) -> None:
+    """A score that neither accuses nor is low settles nothing, and that is what has to be said."""
+    score = Finding(
+        id="E1",
+        kind="encoder.tampered",
+        summary="",
+        value=strength,
+        supports="neutral",
+        strength=strength,
+        false_alarm_rate=0.1,
+    )
+    [claim] = parse_rationale(f"- The local-change score of {strength} is unremarkable [E1]")
+    found = verify(claim, [score], [], "inconclusive", image_size=(9, 9))
+    assert found.verified is (strength == 0)
+
+
+def test_a_mask_beside_a_synthetic_verdict_is_no_reason_for_it_and_not_tested_as_one() -> None:
+    mask = Finding(
+        id="E1",
+        kind="encoder.mask",
+        summary="",
+        value=4.4,
+        supports="tampered",
+        strength=0.9,
+        false_alarm_rate=0.05,
+        region="R1",
+    )
+    place = Region(id="R1", box=(1, 1, 9, 9), area=0.044, score=0.9)
+    [claim] = parse_rationale("- 4.4% of the image is marked, which points to a local edit [E1][R1]")
+
+    def region_test(region: Region) -> RegionTest:
+        return RegionTest(False, 10)
+
+    for label, verified in (("synthetic", True), ("inconclusive", True), ("tampered", False)):
+        found = verify(claim, [mask], [place], label, image_size=(99, 99), region_test=region_test)
+        assert found.verified is verified
