@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from forensic_chat.data.protocol import suspicious
 from forensic_chat.data.rationales import Case, rationale
 from forensic_chat.encoder import occlusion
 from forensic_chat.encoder.perceive import Encoder
@@ -14,12 +15,13 @@ from forensic_chat.judgement import Judgement
 from forensic_chat.mllm.backends.base import Backend, Conversation
 from forensic_chat.mllm.claims import ParsedClaim, parse_rationale
 from forensic_chat.mllm.prompts import Turn, answer_prefix, opening
-from forensic_chat.mllm.verify import RegionTest, verify
+from forensic_chat.mllm.verify import RegionTest, grounded, passed, verify
 from forensic_chat.schema import Claim, Region
 from forensic_chat.stopping import Stopping
 
 MOST_TOKENS = 240
-FEWEST_CLAIMS = 2
+FEWEST_CLAIMS, ENOUGH = 2, 3
+"""Claims that the model's answer must hold, and up to which code adds to those that passed their check."""
 PASSES = 95
 """Percentile of the masking test from which a region counts as a reason for the verdict."""
 SHOWN_CROPS = 1
@@ -61,9 +63,10 @@ class Masking:
 def tell(judgement: Judgement, backend: Backend, encoder: Encoder, check: Stopping) -> Told:
     """Ask the language model for claims about a judged image, and verify each.
 
-    The verdict word and its probability are given to the model, not asked of it. An answer that can't be
-    read as at least two claims is replaced by sentences that code writes from the findings, and a warning
-    says so.
+    The verdict word and its probability are given to the model, not asked of it. A claim that fails its check
+    is left out, and code writes claims from the findings where too few are left or the strongest finding for a
+    fake verdict is not among them; an answer that can't be read as at least two claims is replaced as a whole.
+    A warning says so.
     """
     start = time.perf_counter()
     conversation = open_conversation(judgement)
@@ -82,23 +85,24 @@ def tell(judgement: Judgement, backend: Backend, encoder: Encoder, check: Stoppi
         raise
     wrote = time.perf_counter()
     check()
-    warnings = []
+    masking, warnings = Masking(judgement, encoder), []
     try:
         parsed = parse_rationale(prefix + answer)
         if len(parsed) < FEWEST_CLAIMS:
             raise AnswerUnparsable("the model's answer holds a single claim")
+        written = verified(judgement, masking, parsed, check)
+        claims = completed(judgement, _kept(written), written_by_code(judgement, masking, check))
+        if failed := sum(not passed(claim) for claim in written):
+            warnings.append(
+                f"{failed} of the language model's {len(written)} claims did not pass their check and were left "
+                "out; code wrote others from the findings where they were needed"
+            )
     except AnswerUnparsable as error:
         reason = str(error).partition(";")[0]
         warnings.append(f"the rationale was written by code from the findings, because {reason}")
-        answer = written_by_code(judgement)
-        parsed = parse_rationale(prefix + answer)
-    masking = Masking(judgement, encoder)
-    claims = verified(judgement, masking, parsed, check)
-    if failed := sum(claim.verified is False for claim in claims):
-        warnings.append(
-            f"{failed} of {len(claims)} claims failed their check and are marked; don't rely on them"
-        )
+        claims = written_by_code(judgement, masking, check)
     timings = {"language.write": wrote - start, "language.verify": time.perf_counter() - wrote}
+    answer = "\n".join(f"- {_with_citations(claim)}" for claim in claims)
     turns = [*conversation.turns, Turn("assistant", prefix + answer)]
     text = "\n".join(claim.text for claim in claims)
     return Told(text, claims, Conversation(conversation.images, turns), masking, warnings, timings)
@@ -113,12 +117,17 @@ def open_conversation(judgement: Judgement) -> Conversation:
     return Conversation([view.pixels for view in views], [turn])
 
 
-def written_by_code(judgement: Judgement) -> str:
-    """Claim lines from the findings, the same every time for the same image."""
+def written_by_code(judgement: Judgement, masking: Masking, check: Callable[[], None]) -> list[Claim]:
+    """Claims from the findings, the same every time for the same image; a region that the verdict does not
+    rest on is no reason."""
     image, verdict = judgement.image, judgement.verdict
     size = (image.width, image.height)
-    case = Case(judgement.findings, judgement.regions, verdict.label, verdict.probabilities, size, None)
-    return "\n".join(f"- {claim}" for claim in rationale(case, Random(image.sha256)))
+    case = Case(judgement.findings, judgement.regions, verdict.label, verdict.probabilities, size)
+
+    def checked(lines: str) -> list[Claim]:
+        return verified(judgement, masking, parse_rationale(lines), check)
+
+    return checked(grounded(lambda case: "\n".join(rationale(case, Random(image.sha256))), case, checked))
 
 
 def verified(
@@ -136,3 +145,27 @@ def verified(
         )
         for claim in parsed
     ]
+
+
+def completed(judgement: Judgement, kept: list[Claim], composed: list[Claim]) -> list[Claim]:
+    """The model's claims that passed, and before or behind them composed ones on what they leave out: the
+    strongest finding for a fake verdict, and others until there are three."""
+    said = {name for claim in kept for name in claim.findings}
+    other = [claim for claim in composed if claim.findings and not said & set(claim.findings)]
+    label = judgement.verdict.label
+    own = [f for f in judgement.findings if suspicious(f) and f.supports == label]
+    strongest = max(own, key=lambda finding: finding.strength).id if own else None
+    first = [claim for claim in other if strongest in claim.findings]
+    rest = [claim for claim in other if claim not in first]
+    return [*first, *kept, *rest[: max(0, ENOUGH - len(first) - len(kept))]]
+
+
+def _kept(claims: list[Claim]) -> list[Claim]:
+    """Those that passed: one for each set of findings and region."""
+    passing = {(tuple(claim.findings), claim.region): claim for claim in reversed(claims) if passed(claim)}
+    return list(passing.values())[::-1]
+
+
+def _with_citations(claim: Claim) -> str:
+    ids = f"[{', '.join(claim.findings)}]" if claim.findings else ""
+    return f"{claim.text} {ids}" + (f"[{claim.region}]" if claim.region else "")

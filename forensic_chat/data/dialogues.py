@@ -5,11 +5,11 @@ follow-ups of randomly chosen kinds come after it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from forensic_chat.data.examinations import random_examination
-from forensic_chat.data.followups import FOLLOW_UPS, explain, explain_questions
+from forensic_chat.data.followups import FOLLOW_UPS, explaining
 from forensic_chat.data.protocol import VERDICT_QUESTION, answer_prefix
 from forensic_chat.data.rationales import Case, rationale
 from forensic_chat.schema import Finding, Label, Probabilities, Region
@@ -41,14 +41,13 @@ def dialogue(
     """
     case = Case(findings, regions, verdict_label, probabilities, image_size, truth)
     exchanges = [Exchange(VERDICT_QUESTION, verdict_answer(case, rng))]
-    for follow_up in rng.sample(FOLLOW_UPS, rng.randint(2, 5)):
-        exchanges.append(
-            Exchange(_spelled(rng.choice(follow_up.questions), rng), follow_up.answer(case, rng))
-        )
+    asked = rng.sample(FOLLOW_UPS, rng.randint(2, 5))
     if rng.random() < 0.4:
-        finding = rng.choice(list(findings))
-        asked = Exchange(rng.choice(explain_questions(finding)), explain(case, rng, finding))
-        exchanges[rng.randint(1, len(exchanges) - 1)] = asked
+        asked[rng.randint(0, len(asked) - 1)] = explaining(rng.choice(list(findings)))
+    for follow_up in asked:
+        known = replace(case, earlier=[exchange.answer for exchange in exchanges])
+        question = _spelled(rng.choice(follow_up.questions), rng)
+        exchanges.append(Exchange(question, follow_up.answer(known, rng)))
     return exchanges
 
 

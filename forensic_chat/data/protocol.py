@@ -73,7 +73,7 @@ def written(value: float | int | str | bool | None) -> str:
 
 def percent(share: float) -> str:
     """A share of the image, 0 to 1, in percent: 4%, and 0.4% below one."""
-    return f"{100 * share:.1f}%" if share < 0.0095 else f"{100 * share:.0f}%"
+    return f"{100 * share:.1f}%" if share < 0.01 else f"{100 * share:.0f}%"
 
 
 def strength_word(strength: float) -> str:

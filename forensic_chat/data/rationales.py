@@ -52,6 +52,12 @@ _REGION = (
     "{r} is a box of {size} pixels {where}",
     "{where}, {r} spans {box}, {area} of the image",
 )
+_LOW_BESIDE_A_MASK = (
+    "The learned score for a locally changed photo is low: {v} of 1",
+    "The encoder's score for a local change is only {v} of 1, which is low",
+    "By itself, the local-change score of {v} is low",
+)
+"""What a low score says of the whole photo, and not that nothing was found, where a place is marked."""
 _MORE = ("In addition, ", "Also, ", "Besides, ", "A further sign: ", "Beyond that, ")
 _CONTRAST = ("By contrast, ", "On the other hand, ", "Against that, ", "For balance: ")
 _STILL = ("Still, ", "Even so, ", "What stays open: ", "All the same, ")
@@ -59,8 +65,11 @@ _STILL = ("Still, ", "Even so, ", "What stays open: ", "All the same, ")
 
 @dataclass(frozen=True)
 class Case:
-    """What a conversation is about. `image_size` is (width, height); `truth` the true label, where it is
-    known."""
+    """What a conversation is about.
+
+    `image_size` is (width, height); `truth` the true label, where it is known; `reasons` why the verdict is
+    inconclusive; `earlier` the answers given so far.
+    """
 
     findings: Sequence[Finding]
     regions: Sequence[Region]
@@ -68,6 +77,8 @@ class Case:
     probabilities: Probabilities
     image_size: tuple[int, int]
     truth: str | None = None
+    reasons: Sequence[str] = ()
+    earlier: Sequence[str] = ()
 
     @property
     def certainty(self) -> float:
@@ -98,6 +109,10 @@ class Case:
         """Findings whose kind begins so, in the order of the kinds."""
         return [finding for kind in kinds for finding in self.findings if finding.kind.startswith(kind)]
 
+    def marked(self) -> bool:
+        """Whether the mask speaks for a changed place."""
+        return any(map(suspicious, self.of("encoder.mask")))
+
     def box(self, region: str | None) -> Box | None:
         return next((place.box for place in self.regions if place.id == region), None)
 
@@ -112,6 +127,10 @@ class Case:
 
 def lowers_trust(finding: Finding) -> bool:
     """A finding that supports no label but matters: an unfamiliar image, a score that is not low."""
+    return _odd(finding) and not finding.kind.startswith("container.")
+
+
+def _odd(finding: Finding) -> bool:
     return finding.supports == "neutral" and finding.strength >= FLOOR and bool(phrases(finding.kind).odd)
 
 
@@ -155,6 +174,8 @@ def state(finding: Finding, case: Case, rng: Random) -> str:
             return cited(_named(_OUTWEIGHED[0], finding).format(v="none"), finding)
         return cited(fill(_named(rng.choice(_OUTWEIGHED), finding), finding, case, rng), finding)
     words = wordings(finding)
+    if finding.kind == "encoder.tampered" and words == phrases(finding.kind).clean and case.marked():
+        words = _LOW_BESIDE_A_MASK
     if case.label == "inconclusive" and finding.kind in SCORES and FLOOR <= finding.strength < UNDECIDED:
         words = phrases(finding.kind).odd
     return cited(fill(rng.choice(words), finding, case, rng), finding, region=suspicious(finding))
@@ -181,8 +202,8 @@ def located(region: Region, case: Case, rng: Random) -> str:
 
 
 def limit(finding: Finding, case: Case, rng: Random) -> str | None:
-    """What the finding does not exclude, cited; None where there is nothing to say, or where it accuses."""
-    limits = () if suspicious(finding) else phrases(finding.kind).limit
+    """What the finding does not exclude, cited; None where there is nothing to say, or where it matters itself."""
+    limits = () if suspicious(finding) or lowers_trust(finding) else phrases(finding.kind).limit
     fitting = [text for text in limits if ("{v}" in text) == (finding.value is not None)]
     return cited(fill(rng.choice(fitting), finding, case, rng), finding) if fitting else None
 
@@ -208,7 +229,7 @@ def wordings(finding: Finding) -> tuple[str, ...]:
         return _suspect(finding)
     if finding.value is None:
         return words.empty or (_named("{name} holds no value, which is unremarkable", finding),)
-    if lowers_trust(finding):
+    if _odd(finding):
         return words.odd
     if words.nothing and finding.value == NOTHING.get(finding.kind, 0):
         return words.nothing
@@ -258,7 +279,7 @@ def _fake(case: Case, rng: Random) -> list[str]:
         general = [rule(shown[0], rng), real_version(rng.choice(shown), rng)]
         claims += [text for text in general if text and rng.random() < 0.35]
     balance = (case.certainty < CERTAIN or rng.random() < 0.5) + (case.certainty < DOUBTFUL)
-    balance = max(balance, rng.choice((2, 3, 3)) - len(claims))
+    balance = max(balance, rng.choice((2, 3, 3)) - len(claims), len(against) > len(own))
     other = against[len(own) :][:1] + case.doubts()[:1] + special(case, rng, 2)
     return claims[: 5 - balance] + _contrast(other[:balance], case, rng)
 
@@ -338,6 +359,8 @@ def _c2pa(finding: Finding) -> tuple[str, ...]:
 
 def _named(template: str, finding: Finding) -> str:
     name = phrases(finding.kind).name
+    if finding.kind == "encoder.mask":
+        template = template.replace("{v}", "{v}%")
     return template.replace("{name}", name[0].upper() + name[1:])
 
 

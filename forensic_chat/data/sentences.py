@@ -66,7 +66,7 @@ C2PA_STATES: dict[str, tuple[str, ...]] = {
 }
 C2PA_GENERATED = (
     "The {v} Content Credentials declare a generated image",
-    "A {v} C2PA manifest says that the image was generated",
+    "The {v} C2PA manifest says that the image was generated",
     "The signed manifest is {v} and names a generator as the source",
     "By its own {v} provenance record, the image is synthetic",
 )

@@ -6,7 +6,9 @@ show.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from forensic_chat.errors import AnswerUnparsable
 
@@ -16,6 +18,8 @@ _BULLET = re.compile(r"^\s*(?:[-*•·–—+▪◦]+|\(?\d{1,2}[.):])\s+")
 _VERDICT = re.compile(
     r"^\W*(?:verdict\W+)?(?:real|synthetic|tampered|inconclusive)\b[\s:.,%()\d]*$", re.IGNORECASE
 )
+_TRAILING = re.compile(rf"\s*{_CITATION.pattern}\.?", re.IGNORECASE)
+_OPENED = re.compile(r"\s*[\[(][^\])]*$")
 _END = re.compile(r"[.!?][\"')\]]*(?=\s|$)")
 
 
@@ -52,22 +56,48 @@ def parse_reply(text: str) -> list[ParsedClaim | str]:
     """A follow-up's answer in pieces, in order: sentences with citations as claims, the others as plain
     text."""
     pieces: list[ParsedClaim | str] = []
-    for line in text.splitlines():
-        for sentence in _sentences(_BULLET.sub("", line)):
-            claims = _cited(sentence)
-            pieces.extend(claims or [sentence])
+    for sentence in sentences(text):
+        bare = _BULLET.sub("", sentence).strip()
+        pieces.extend(_cited(bare) or [bare] if bare else [])
     return pieces
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences and lines of a text, each with the blanks and citations behind it; joined, they are the
+    text."""
+    return [
+        line[start:stop]
+        for line in text.splitlines(keepends=True)
+        for start, stop in pairwise([0, *_stops(line), len(line)])
+    ]
+
+
+def streamed(pieces: Iterable[str]) -> Iterator[str]:
+    """The sentences of a text that comes in pieces, each as soon as it is whole.
+
+    An unfinished last sentence is left out, unless it is all there is.
+    """
+    pending, before = "", False
+    for piece in pieces:
+        pending += piece
+        *whole, last = sentences(pending) or [""]
+        if not whole or _OPENED.match(last):  # a citation that has begun belongs to the sentence before it
+            continue
+        yield from whole
+        pending, before = last, True
+    if pending.strip() and (not before or _finished(pending.strip())):
+        yield pending
 
 
 def _claims_of_line(line: str) -> list[ParsedClaim]:
     """A line is one claim, unless several of its sentences carry citations of their own."""
-    sentences = _sentences(line)
-    cited = [_cited(sentence) for sentence in sentences]
+    parts = [part.strip() for part in sentences(line)]
+    cited = [_cited(part) for part in parts]
     if sum(bool(claims) for claims in cited) > 1:
         return [
             claim
-            for sentence, claims in zip(sentences, cited, strict=True)
-            for claim in claims or [ParsedClaim(sentence, (), None)]
+            for part, claims in zip(parts, cited, strict=True)
+            for claim in claims or [ParsedClaim(part, (), None)]
         ]
     whole = _cited(line)
     if whole:
@@ -94,18 +124,18 @@ def _cited(sentence: str) -> list[ParsedClaim]:
     return [ParsedClaim(text, findings, region) for region in regions]
 
 
-def _sentences(line: str) -> list[str]:
-    """Splits at sentence ends; citations that follow a full stop belong to the sentence before it."""
-    sentences, start = [], 0
-    for end in _END.finditer(line):
+def _stops(line: str) -> list[int]:
+    """Where sentences end that others follow, blanks behind them included."""
+    stops: list[int] = []
+    bullet = _BULLET.match(line)
+    for end in _END.finditer(line, bullet.end() if bullet else 0):
         stop = end.end()
-        while trailing := re.compile(rf"\s*{_CITATION.pattern}\.?", re.IGNORECASE).match(line, stop):
+        while trailing := _TRAILING.match(line, stop):
             stop = trailing.end()
-        if stop > start:
-            sentences.append(line[start:stop].strip())
-            start = stop
-    sentences.append(line[start:].strip())
-    return [sentence for sentence in sentences if sentence]
+        stop += len(line[stop:]) - len(line[stop:].lstrip())
+        if stop < len(line) and stop > (stops[-1] if stops else 0):
+            stops.append(stop)
+    return stops
 
 
 def _finished(line: str) -> bool:

@@ -1,6 +1,7 @@
 """The numbers and quotations of a sentence, held against the cited findings and region."""
 
 import re
+from collections.abc import Sequence
 
 from forensic_chat.data.protocol import quotable, written
 from forensic_chat.schema import Finding, Region
@@ -43,8 +44,13 @@ def foreign_quote(text: str, cited: list[Finding]) -> str | None:
     return None
 
 
-def foreign_number(text: str, cited: list[Finding], region: Region | None) -> str | None:
-    """A number that neither a cited finding's value nor the cited region's box, area or score equals."""
+def foreign_number(
+    text: str, cited: list[Finding], region: Region | None, shares: Sequence[float] = ()
+) -> str | None:
+    """A number that neither a cited finding's value nor the cited region's box, area or score equals.
+
+    shares: further known numbers between 0 and 1, also in percent.
+    """
     text = _SCALE.sub(" ", _QUOTE.sub(" ", text))
     for pattern, is_known in ((_BOX, _box), (_CORNER, _corner), (_SIZE, _size)):
         for match in pattern.finditer(text):
@@ -52,7 +58,7 @@ def foreign_number(text: str, cited: list[Finding], region: Region | None) -> st
                 return match.group().strip()
         text = pattern.sub(" ", text)
     for match in _NUMBER.finditer(text):
-        if _COMPARED.search(text[: match.start()]) or not _known(match, cited, region):
+        if _COMPARED.search(text[: match.start()]) or not _known(match, cited, region, shares):
             return match.group().strip()
     for word in re.findall(r"[a-z]+", text.lower()):
         if word in _WORDS and not any(finding.value == _WORDS[word] for finding in cited):
@@ -102,8 +108,11 @@ def _says(text: str, finding: Finding, numbers: list[re.Match[str]]) -> bool:
     return value in quotes or re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text.lower()) is not None
 
 
-def _known(match: re.Match[str], cited: list[Finding], region: Region | None) -> bool:
-    """Whether a number is the value of a finding, or the score or (in percent) the area of the region."""
+def _known(
+    match: re.Match[str], cited: list[Finding], region: Region | None, shares: Sequence[float] = ()
+) -> bool:
+    """Whether a number is the value of a finding, the score or (in percent) the area of the region, or a
+    share."""
     raw, unit = match.group(1), match.group(2)
     strings = [finding.value for finding in cited if isinstance(finding.value, str)]
     if any(raw in re.findall(r"[\d.,]*\d", value) for value in strings):
@@ -118,11 +127,11 @@ def _known(match: re.Match[str], cited: list[Finding], region: Region | None) ->
         if isinstance(finding.value, int | float) and not isinstance(finding.value, bool)
     ]
     if unit:
-        exact = [100 * value for _, value in values if 0 <= value <= 1]
+        exact = [100 * value for value in (*(value for _, value in values), *shares) if 0 <= value <= 1]
         exact += [value for kind, value in values if kind == "encoder.mask"]
         exact += [100 * region.area] if region else []
     else:
-        exact = [value for _, value in values] + ([region.score] if region else [])
+        exact = [*(value for _, value in values), *shares, *([region.score] if region else [])]
     return any(_rounds(value, number, len(raw.partition(".")[2])) for value in exact)
 
 

@@ -5,11 +5,15 @@ asserts an artefact only where they support one, places it where the region is, 
 as the reason for a fake verdict, the verdict depends on that region.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from forensic_chat.data.protocol import suspicious
-from forensic_chat.mllm.claims import ParsedClaim
+from forensic_chat.data.protocol import FLOOR, suspicious
+from forensic_chat.data.rationales import Case
+from forensic_chat.data.sentences import PHRASES
+from forensic_chat.data.terms import TERMS
+from forensic_chat.mllm.claims import ParsedClaim, sentences
 from forensic_chat.mllm.numbers import (
     foreign_number,
     foreign_quote,
@@ -20,16 +24,18 @@ from forensic_chat.mllm.numbers import (
 from forensic_chat.mllm.positions import misplaced
 from forensic_chat.mllm.vocabulary import (
     Polarity,
+    called_real,
     clauses,
     general,
     measures,
+    odd,
     polarities,
     speaks_of,
     stray_word,
     supported_labels,
     topics,
 )
-from forensic_chat.schema import Claim, Finding, Label, Region
+from forensic_chat.schema import Claim, Finding, Label, Probabilities, Region
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,17 @@ class RegionTest:
 
     passed: bool
     percentile: float
+
+
+GENERAL = "a general statement, not checkable by code"
+"""The check of a claim on how photos, cameras or generators are."""
+_ID = re.compile(r"\b[ER]\d+\b")
+DEFINITIONS = frozenset(
+    sentence.strip()
+    for text in (*(words.explain for words in PHRASES.values()), *(term.means for term in TERMS))
+    for sentence in sentences(text)
+)
+"""What tests and words are, said of no image."""
 
 
 class _FailedError(Exception):
@@ -57,17 +74,19 @@ def verify(
     """The claim with `verified` and `check`: True, False, or None when nothing in it can be checked by code.
 
     `image_size` is (width, height); `region_test` is called at most once, only for an artefact claim that
-    cites a region on a synthetic or tampered verdict and has passed every other check.
+    cites a region and a finding in favour of the fake verdict, and has passed every other check.
     """
     verified: bool | None
     try:
         cited, region = _cited(claim, findings, regions)
         drew = cited or [finding for finding in findings if finding.region == claim.region]
         verified, check = _judge(claim, cited, region, drew, verdict_label, image_size)
-        fake = verdict_label in ("synthetic", "tampered")
+        accuses = verdict_label in ("synthetic", "tampered") and any(
+            suspicious(finding) and finding.supports == verdict_label for finding in drew
+        )
         if (
             verified
-            and fake
+            and accuses
             and region
             and region_test
             and "artefact" in polarities(without_values(claim.text, cited))
@@ -78,6 +97,55 @@ def verify(
     return Claim(
         text=claim.text, findings=list(claim.findings), region=claim.region, verified=verified, check=check
     )
+
+
+def passed(claim: Claim) -> bool:
+    """Whether a checked claim may stand unmarked: it is verified, or a general statement."""
+    return claim.verified is True or claim.check == GENERAL
+
+
+def grounded(write: Callable[[Case], str], case: Case, check: Callable[[str], Sequence[Claim]]) -> str:
+    """What code writes about a case, so that no claim fails its check by giving as a reason for the verdict a
+    region on which it does not rest."""
+    failed: set[str] = set()
+    while True:
+        text = write(case.without_reasons(failed))
+        new = {claim.region for claim in check(text) if claim.region and claim.verified is False} - failed
+        if not new:
+            return text
+        failed |= new
+
+
+def uncited_fault(
+    sentence: str,
+    findings: Sequence[Finding],
+    regions: Sequence[Region],
+    label: Label,
+    probabilities: Probabilities,
+) -> str | None:
+    """What is wrong with a sentence that cites nothing, or None.
+
+    It may name findings and regions that exist, and the verdict's own numbers. It may neither assert nor deny
+    an artefact, but for what the verdict says, and not contradict the verdict.
+    """
+    ids = {*(finding.id for finding in findings), *(region.id for region in regions)}
+    for name in _ID.findall(sentence):
+        if name not in ids:
+            return f"names {name}, which does not exist"
+    p = probabilities
+    shares = [round(share, 2) for share in (p.real, p.synthetic, p.tampered, 1 - p.real)]
+    if wrong := foreign_number(sentence, [], None, shares):
+        return f"writes {wrong} and cites nothing for it"
+    if label != "real" and called_real(sentence):
+        return f"contradicts the verdict, {label}"
+    if sentence.strip() in DEFINITIONS or general(sentence):
+        return None
+    says, named = polarities(sentence), topics(sentence)
+    if "artefact" in says and (label == "real" or named - {label} or (odd(sentence) and not named)):
+        return "asserts an artefact and cites nothing for it"
+    if "clean" in says and label in named:
+        return f"contradicts the verdict, {label}"
+    return None
 
 
 def _cited(
@@ -128,7 +196,7 @@ def _judge(
     says = polarities(text)
     _check_polarity(text, says, drew, label, is_general)
     if is_general:
-        return None, "a general statement, not checkable by code"
+        return None, GENERAL
     if not measured and "stated" in says:
         return None, "states nothing that code can check"
     ids = ", ".join(claim.findings) or claim.region
@@ -169,6 +237,13 @@ def _check_polarity(
                 raise _FailedError(f"says {wanted}, but no cited finding supports that")
     elif "clean" in says and drew and all(suspicious(finding) for finding in drew):
         raise _FailedError("says that nothing was found, but every cited finding supports a fake verdict")
+    elif "clean" in says and drew and all(suspicious(f) or _undecided(f) for f in drew):
+        raise _FailedError("says that nothing was found, but what was found settles nothing")
+
+
+def _undecided(finding: Finding) -> bool:
+    """What the encoder saw that neither accuses nor is low: a middling score, a mask that marks something."""
+    return finding.kind.startswith("encoder.") and finding.supports == "neutral" and finding.strength >= FLOOR
 
 
 def _masking(region: Region, region_test: Callable[[Region], RegionTest]) -> str:

@@ -93,6 +93,7 @@ _NAMES = (
 
 _FAKE_WORDS = (
     r"fake\w*|forge\w*|manipulat\w+|tamper\w*|edit(?:ed|ing|s)?|past(?:ed|ing)|splic\w+|inserted|retouch\w*"
+    r"|photoshopped"
     r"|altered|alteration\w*|cloned|cop(?:ied|ies)|duplicat\w+|generat(?:ed|ive|ion)|synthe\w+|ai|upsampled"
     r"|generators?(?! (?:names?|signatures?|parameters?|tags?|marks?))|compressed twice|double compression"
 )
@@ -141,9 +142,15 @@ _TOPICS: dict[FakeLabel, str] = {
     ),
     "tampered": (
         r"tamper(?:ed|ing)|edit(?:ed|ing|s)?|past(?:ed|ing)|splic(?:e|ed|es|ing)|retouch(?:ed|ing)|inserted"
+        r"|photoshopped"
         r"|alter(?:ed|ations?)|local(?:ly)?[ -]chang(?:es?|ed)"
     ),
 }
+_CALLED_REAL = re.compile(
+    r"(?:is|are|was|be|as|verdict:?|looks?|seems?|appears?(?: to be)?|call(?:ed)?(?: it)?|says?)"
+    r"(?: (?:an?|the|very|most|probably|likely|really|clearly|indeed|completely|entirely))*"
+    r" (?:real|genuine|authentic|untouched|unedited|unaltered|original)"
+)
 _GENERAL = re.compile(
     r"would|should|usually|normally|typically|generally|in general"
     r"|(?:real|genuine|ordinary|authentic) (?:photos?|photographs?|pictures?|images?"
@@ -228,6 +235,18 @@ def general(sentence: str) -> bool:
     """Whether the sentence states how photos, cameras or generators are, rather than what this image
     shows."""
     return _words(_GENERAL.pattern).search(sentence.lower()) is not None
+
+
+def odd(sentence: str) -> bool:
+    """Whether the sentence has a word for something out of the ordinary."""
+    return _has(_ODD_WORDS, sentence)
+
+
+def called_real(sentence: str) -> bool:
+    """Whether the sentence calls the image real, and does not deny it."""
+    lowered = sentence.lower()
+    found = _words(_CALLED_REAL.pattern).search(lowered)
+    return found is not None and _negations(lowered, found.end()) % 2 == 0
 
 
 def _clause_polarity(clause: str) -> set[Polarity]:

@@ -1,9 +1,11 @@
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forensic_chat.errors import AnswerUnparsable
-from forensic_chat.mllm.claims import ParsedClaim, parse_rationale, parse_reply
+from forensic_chat.mllm.claims import ParsedClaim, parse_rationale, parse_reply, sentences, streamed
 
 CLAIM = ParsedClaim("The noise is uniform (0.2)", ("E3",), None)
 
@@ -82,6 +84,38 @@ def test_a_reply_is_claims_and_plain_text_in_order() -> None:
         "See?",
         ParsedClaim("The grid", ("E2",), None),
     ]
+
+
+@given(st.text(alphabet="aB .!?\n[]E1-\t", max_size=60))
+def test_sentences_joined_are_the_text(text: str) -> None:
+    assert "".join(sentences(text)) == text
+
+
+ANSWER = "Yes. Noise differs (0.4). [E1] See R1!\n1. One [E2].\n- Two [E3]\n\nThe rest is op"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 200])
+def test_a_stream_gives_whole_sentences_and_leaves_out_an_unfinished_end(size: int) -> None:
+    pieces = [ANSWER[k : k + size] for k in range(0, len(ANSWER), size)]
+    whole = ["Yes. ", "Noise differs (0.4). [E1] ", "See R1!\n", "1. One [E2].\n", "- Two [E3]\n", "\n"]
+    assert list(streamed(pieces)) == whole
+
+
+def test_a_sentence_comes_as_soon_as_the_next_one_begins() -> None:
+    given: list[str] = []
+
+    def pieces() -> Iterator[str]:
+        for piece in ("Yes", ". ", "And", " so on."):
+            given.append(piece)
+            yield piece
+
+    assert next(streamed(pieces())) == "Yes. "
+    assert given == ["Yes", ". ", "And"]
+
+
+@pytest.mark.parametrize("text", ["tampered", '{"verdict": "real", "confidence": 0.93}', "It is"])
+def test_an_end_that_is_all_there_is_is_kept(text: str) -> None:
+    assert list(streamed(text)) == [text]
 
 
 IDS = st.sampled_from(["[E1]", "[E12]", "[R1]", "[E1, E2]", "(E3)", "[E", "E4]", "[E0]", "[X1]"])

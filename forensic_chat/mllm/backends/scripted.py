@@ -12,7 +12,7 @@ from hashlib import sha256
 from random import Random
 
 from forensic_chat.data.dialogues import Case, verdict_answer
-from forensic_chat.data.followups import FOLLOW_UPS, FollowUp
+from forensic_chat.data.followups import no_answer, recognised
 from forensic_chat.data.protocol import VERDICT_QUESTION
 from forensic_chat.mllm.backends.base import Conversation, cancelled, too_late
 from forensic_chat.mllm.prompts import Part, Turn, messages
@@ -74,7 +74,8 @@ class ScriptedBackend:
         opinion = self.verdict_probabilities(conversation)
         first = prefix or next((_text(turn) for turn in turns if turn.role == "assistant"), "")
         label, probabilities = _verdict(first, opinion)
-        case = Case(findings, regions, label, probabilities, size)
+        earlier = [_text(turn) for turn in turns if turn.role == "assistant"]
+        case = Case(findings, regions, label, probabilities, size, earlier=earlier)
         question = _text(turns[-1])
         rng = Random(sha256((_text(turns[0]) + question).encode()).hexdigest())
         if not findings:
@@ -84,7 +85,8 @@ class ScriptedBackend:
         if len(turns) == 1 or question == VERDICT_QUESTION:
             whole = verdict_answer(case, rng)
             return whole.partition("\n")[2] if prefix else whole
-        return _follow_up(question).answer(case, rng)
+        known = recognised(question, case)
+        return known.answer(case, rng) if known else no_answer(case, rng)
 
 
 def read(turn: Turn) -> tuple[list[Finding], list[Region], tuple[int, int]]:
@@ -155,15 +157,3 @@ def _verdict(first: str, opinion: dict[str, float]) -> tuple[Label, Probabilitie
     values = dict.fromkeys(CLASSES, (1 - figure) / 2)
     values[said] = figure
     return said, Probabilities.model_validate(values)
-
-
-def _follow_up(question: str) -> FollowUp:
-    """The kind of question that shares most words with this one; "why" if none does."""
-    asked = set(re.findall(r"\w+", question.lower()))
-
-    def likeness(wording: str) -> float:
-        words = set(re.findall(r"\w+", wording.lower()))
-        return len(words & asked) / len(words | asked) if words else 0.0
-
-    best = max(FOLLOW_UPS, key=lambda kind: max(map(likeness, kind.questions)))
-    return best if max(map(likeness, best.questions)) > 0.2 else FOLLOW_UPS[0]
