@@ -303,6 +303,7 @@ def _why(case: Case, rng: Random) -> str:
             leading = [finding for finding in leading if finding.kind not in SCORES]
         tail = limit(leading[0], case, rng) if leading and rng.random() < 0.4 else None
         return opener + ". " + _join(both, *_states(leading, case, rng), tail)
+    leading = [finding for finding in leading if finding.supports == case.label] or leading
     tail = rule(leading[0], rng) if suspicious(leading[0]) and rng.random() < 0.5 else None
     opener = rng.choice(
         ("Because of what was measured", "These findings carry the verdict", "For these reasons")
@@ -319,7 +320,8 @@ def _where(case: Case, rng: Random) -> str:
     if case.regions:
         lines = [located(region, case, rng) for region in case.regions[:3]]
         drew = _drew(case, case.regions[0])
-        return _join(*lines, *_states(drew[:1], case, rng), _caution(case, drew, rng))
+        behind = drew[:1] or case.of("encoder.mask")[:1]
+        return _join(*lines, *_states(behind, case, rng), _caution(case, drew, rng))
     if case.label == "synthetic":
         return _join(
             "No single region: the verdict is about the image as a whole",
@@ -616,7 +618,7 @@ _STEPS: dict[Label, tuple[str, ...]] = {
 def _next(case: Case, rng: Random) -> str:
     first, second = rng.sample(_STEPS[case.label], 2)
     if case.regions and case.label != "synthetic":
-        look = rng.choice(("Begin with the marked place", "First look at the marked place at full size"))
+        look = rng.choice(("Begin with this place", "First look at this place at full size"))
         return f"{look}: " + _join(located(case.regions[0], case, rng), first)
     reason = case.of("provenance.c2pa")[:1] if rng.random() < 0.4 else case.doubts()[:1]
     return _join(first, second, *_states(reason, case, rng))
