@@ -55,7 +55,7 @@ class Degradation(nn.Module):
 
     def bias(self) -> Tensor:
         """(N, 1, H, W): the log exposure."""
-        n, _, height, width = self.noise.shape
+        height, width = self.noise.shape[2:]
         flow = F.interpolate(self.flow, (height, width), mode="bilinear", align_corners=True)
         v = torch.linspace(-1, 1, height)[:, None] + flow[:, 0]
         u = torch.linspace(-1, 1, width)[None, :] + flow[:, 1]
@@ -91,28 +91,35 @@ def blurred(x: Tensor, sigma: Tensor) -> Tensor:
     return (patches * weights[:, None]).sum(2)
 
 
-def mmd(a: Tensor, b: Tensor) -> Tensor:
+def mmd(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
     """Squared maximum mean discrepancy of (N, D) and (M, D): the sum over five Gaussian kernels.
 
-    Their bandwidths are the mean squared distance times 1/4 to 4 (Long et al. 2015).
+    scale: a squared distance; the kernels' bandwidths are 1/4 to 4 times it (Long et al. 2015).
     """
     both = torch.cat([a, b])
-    distances = (both[:, None] - both[None]).square().sum(2)
-    scale = distances.detach().mean().clamp_min(1e-12)
+    distances = squared_distances(both)
     kernel = sum((torch.exp(-distances / (scale * 2.0**k)) for k in range(-2, 3)), torch.zeros(()))
     n = len(a)
     return kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
+
+
+def squared_distances(points: Tensor) -> Tensor:
+    """(N, D) -> (N, N)."""
+    return (points[:, None] - points[None]).square().sum(2)
 
 
 def stat_attack(features: Features, images: Tensor, real: Tensor, layers: int = 1, steps: int = 10) -> Tensor:
     """Fakes (N, 3, H, W), degraded until their features lie among those of a batch of real images, (M, D).
 
     Minimises 10 MMD + 10 mean(log exposure^2) + the flow's roughness by signed steps. layers: 1 is StatAttack, more
-    is MStatAttack: layers of mixtures whose weights are learned too. Changes stay within 60/255.
+    is MStatAttack: layers of mixtures whose weights are learned too. Changes stay within 60/255. The kernels' scale is
+    the mean squared distance before the attack: one that followed the image would forgive it every distance.
     """
+    with torch.no_grad():
+        scale = squared_distances(torch.cat([features(images), real])).mean().clamp_min(1e-12)
     stack = [Degradation(images, layers > 1, layers) for _ in range(layers)]
     for _ in range(steps):
-        fit = 10 * mmd(features(degraded(stack, images)), real)
+        fit = 10 * mmd(features(degraded(stack, images)), real, scale)
         loss = fit + sum((penalty(layer) for layer in stack), torch.zeros(()))
         named = [(layer, name, value) for layer in stack for name, value in layer.named_parameters()]
         found = torch.autograd.grad(loss, [value for _, _, value in named], materialize_grads=True)

@@ -151,8 +151,13 @@ def show(found: dict[str, Any]) -> str:
         )
     redelivery, averaging = found["defences"]["redelivery"], found["defences"]["averaging"]
     shields = [
-        [name, redelivery[name]["flagged"]["rate"], redelivery[name]["inconclusive"]["rate"]]
-        + [found["attacks"][name]["deliveries"][PLAIN]["success"]["rate"], averaging[name]["rate"]]
+        [
+            name,
+            redelivery[name]["flagged"]["rate"],
+            redelivery[name]["inconclusive"]["rate"],
+            found["attacks"][name]["deliveries"][PLAIN]["success"]["rate"],
+            averaging[name]["rate"],
+        ]
         for name in found["attacks"]
     ]
     clean = [

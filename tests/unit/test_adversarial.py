@@ -102,9 +102,9 @@ def test_spectral_copies_scale_each_coefficient() -> None:
 
 
 def test_an_mmd_is_zero_for_the_same_and_grows_with_distance() -> None:
-    a = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
-    assert float(mmd(a, a)) == pytest.approx(0, abs=1e-6)
-    assert 0.1 < float(mmd(a, a + 1)) < float(mmd(a, a + 4))
+    a, scale = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)), torch.tensor(8.0)
+    assert float(mmd(a, a, scale)) == pytest.approx(0, abs=1e-5)
+    assert 0.1 < float(mmd(a, a + 1, scale)) < float(mmd(a, a + 4, scale))
 
 
 @pytest.mark.parametrize("layers", [1, degradations.LAYERS])
@@ -126,7 +126,8 @@ def test_degradations_stay_in_their_ranges_and_draw_features_near(
     x = images(1)
     real = features(images(6).mean(0, keepdim=True).expand(6, -1, -1, -1) * 1.1)  # smoother and brighter
     found = stat_attack(features, x, real, layers, steps=30)
-    assert float(mmd(features(found), real)) < 0.9 * float(mmd(features(x), real))
+    scale = degradations.squared_distances(torch.cat([features(x), real])).mean()
+    assert float(mmd(features(found), real, scale)) < 0.7 * float(mmd(features(x), real, scale))
     assert (found - x).abs().max() <= degradations.LARGEST_CHANGE + 1e-6
     assert len(made) == layers
     moved = set()
@@ -186,11 +187,12 @@ class PatchTower(Tower):
         return found
 
 
-@pytest.mark.parametrize(("size", "tolerance"), [((224, 224), 1e-3), ((90, 70), 1e-3), ((300, 250), 1e-2)])
+@pytest.mark.parametrize(("size", "tolerance"), [((224, 224), 0.01), ((90, 70), 0.1), ((300, 250), 0.2)])
 def test_the_twin_says_what_the_encoder_says(size: tuple[int, int], tolerance: float) -> None:
     encoder = tiny_encoder()
     tower = PatchTower(len(encoder.config.tapped_blocks))
     encoder.tower, encoder.head = tower, verdict_head(2 * 5 * 768)
+    encoder.head.tower_weight[:] *= 0.01
     encoder.head.fusion_scale[:] = 8  # inside the bounds, so that nothing is clipped to agreement
     pixels = np.array(photo(3, *size))
     with torch.no_grad():
@@ -198,7 +200,7 @@ def test_the_twin_says_what_the_encoder_says(size: tuple[int, int], tolerance: f
     seen = encoder.perceive(pixels)
     known = (seen.features[0] - encoder.head.tower_mean[0]) / encoder.head.tower_scale[0]
     np.testing.assert_allclose(features[0].numpy(), known, rtol=0, atol=0.5)
-    np.testing.assert_allclose(logits[0].numpy(), seen.logits, rtol=0, atol=tolerance * 100)
+    np.testing.assert_allclose(logits[0].numpy(), seen.logits, rtol=0, atol=tolerance)
     found = attacks.gradient(Twin(encoder, tower), as_images(pixels), torch.tensor([True]))
     assert (found != 0).float().mean() > 0.9
 
