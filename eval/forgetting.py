@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ class Check:
 
     def holds(self, reply: str) -> bool:
         def said(word: str) -> bool:
-            return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", reply, re.IGNORECASE) is not None
+            return re.search(rf"(?<![\w.]){re.escape(word)}(?!\w|\.\d)", reply, re.IGNORECASE) is not None
 
         low, high = self.words
         return (
@@ -140,7 +141,8 @@ class Causal:
         import torch
 
         tokenizer = self.processor.tokenizer
-        prompt = self.processor.apply_chat_template(list(turns), add_generation_prompt=True, tokenize=False)
+        told = [{"role": t["role"], "content": [{"type": "text", "text": t["content"]}]} for t in turns]
+        prompt = self.processor.apply_chat_template(told, add_generation_prompt=True, tokenize=False)
         ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids.to(self.model.device)
         with torch.inference_mode():
             written = self.model.generate(
@@ -183,9 +185,10 @@ def complete(
     on_step: Callable[[int, int], None],
 ) -> dict[str, Line]:
     """A line for every text and check, by id; those that `path` lacks are made and appended."""
-    known = {
-        (line.speaker, line.id): line for line in complete_lines(path, _line, "lines of eval.forgetting")[0]
-    }
+    lines, length = complete_lines(path, _line, "lines of eval.forgetting")
+    if path.exists():
+        os.truncate(path, length)
+    known = {(line.speaker, line.id): line for line in lines}
     found: dict[str, Line] = {}
     total = len(read) + len(asked)
     for item in [*read.items(), *((check.id, check) for check in asked)]:
@@ -194,8 +197,8 @@ def complete(
         line = known.get((speaker.name, name))
         if line is None or line.maker != maker:
             line = _made(speaker, name, content, maker)
-            with path.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
+            with path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
             on_step(len(found) + 1, total)
         found[name] = line
     return found
@@ -322,7 +325,9 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--draws", type=int, default=2000, help="of the bootstrap")
     arguments.add_argument(
-        "--export", type=Path, help="only write both models there, as eval/lmms_eval needs them"
+        "--export",
+        type=Path,
+        help="only write both models there, as eval/retention/lmms_eval.yaml needs them",
     )
     return arguments
 

@@ -5,22 +5,16 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-import cv2
-import numpy as np
-from PIL import Image
 
 from eval import guards
 from eval.adversarial import figures
+from eval.adversarial.crops import cut
 from eval.examples import Example, sample
 from eval.rows import Look, Row, complete, made_by
 from forensic_chat.data.laundering import GaussianNoise, Jpeg, Resize
 from forensic_chat.errors import UsageError
 from forensic_chat.examiner import Examiner
-from forensic_chat.imaging.intake import take_in
 
 Step = Callable[[int, int], None]
 LIMIT = 24
@@ -70,42 +64,6 @@ def others(chosen: Sequence[Example], taken: Sequence[Example], options: Namespa
     return rest
 
 
-def cut(example: Example, side: int, folder: Path) -> Example:
-    """A native crop of at most side x side px as PNG, and its mask: where most was changed, else the middle.
-
-    With side 0 the whole image.
-    """
-    pixels = take_in(example.path).pixels
-    height, width = pixels.shape[:2]
-    tall, wide = min(side or height, height), min(side or width, width)
-    top, left = (height - tall) // 2, (width - wide) // 2
-    truth = None
-    if example.mask is not None:
-        truth = (take_in(example.mask).pixels[..., 0] > 127).astype(np.uint8)
-        if truth.shape != pixels.shape[:2]:
-            raise UsageError(f"{example.mask.name} is not of the size of {example.id}; correct the data")
-        table = cv2.integral(truth)
-        sums = table[tall:, wide:] - table[:-tall, wide:] - table[tall:, :-wide] + table[:-tall, :-wide]
-        top, left = (int(v) for v in np.unravel_index(int(sums.argmax()), sums.shape))
-    name = example.id.replace("/", "_")
-    part = np.s_[top : top + tall, left : left + wide]
-    path = folder / f"{name}.png"
-    save(pixels[part], path)
-    mask = None
-    if truth is not None:
-        mask = folder / f"{name}.mask.png"
-        save(truth[part] * 255, mask)
-    return replace(example, path=path, mask=mask)
-
-
-def save(pixels: np.ndarray, path: Path) -> None:
-    """Through a part file, so that a stopped run leaves no torn picture."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    Image.fromarray(np.ascontiguousarray(pixels)).save(part, "PNG", compress_level=1)
-    part.replace(path)
-
-
 def measure(
     taken: Sequence[Example],
     chosen: Sequence[Example],
@@ -140,7 +98,7 @@ def measure(
     for name in options.attacks:
         for eps in [None] if name in UNBOUNDED else options.eps:
             mine = [k for k in right if clean[k].label != "real" or name not in UNBOUNDED]
-            made = [attacker.attack(name, eps, clean[k], on_step()) for k in mine]
+            made = [attacker.attack(name, eps, clean[k]) for k in mine]
             after = examined([example for example, _ in made])
             found.append(figures.Condition(name, eps, mine, [record for _, record in made], after))
     return figures.figures(clean, before, found) | {

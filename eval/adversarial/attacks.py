@@ -86,7 +86,7 @@ def fpba(
             count = min(BATCH, draws - start)
             copies = spectral(x.repeat(count, 1, 1, 1), eps, generator)
             found = gradient(detector, copies, fake.repeat(count))
-            step = step + found.view(count, *x.shape).sum(0) / draws
+            step = step + found.reshape(count, *x.shape).sum(0) / draws
         x = within(x + alpha * step.sign(), images, eps)
     return x
 

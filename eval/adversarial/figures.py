@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from eval.adversarial.making import Record
 from eval.examples import Example
 from eval.rows import Row
 from eval.table import table
@@ -15,6 +14,25 @@ from eval.verdicts import rate
 PLAIN = "png"
 Rows = Mapping[str, Sequence[Row]]
 """Delivery -> a row for each image."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One attacked image."""
+
+    id: str
+    key: str
+    """SHA-256 of the image, the settings, the models and the code that attacks."""
+    before: float
+    """The twin's log odds of a fake on the clean image."""
+    after: float
+    """And on the attacked one, as it is saved."""
+    largest_change: float
+    """Grey levels."""
+    psnr: float
+    ssim: float
+    feature_distance: float
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
+import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from torch import Tensor
 
 from eval import guards
 from eval.adversarial.attacks import Detector, fake_odds, fpba, pgd, uniform, within
+from eval.adversarial.crops import save
 from eval.adversarial.degradations import LAYERS, stat_attack
+from eval.adversarial.figures import Record
 from eval.adversarial.quality import FeatureDistance, psnr, ssim
 from eval.adversarial.surrogates import Bayesian, OwnHead
 from eval.adversarial.twin import Twin, agreement, as_images, as_pixels
@@ -23,25 +27,6 @@ from eval.examples import Example
 from eval.rows import complete_lines
 from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.imaging.intake import take_in
-
-
-@dataclass(frozen=True)
-class Record:
-    """One attacked image."""
-
-    id: str
-    key: str
-    """SHA-256 of the image, the settings, the models and the code that attacks."""
-    before: float
-    """The twin's log odds of a fake on the clean image."""
-    after: float
-    """And on the attacked one, as it is saved."""
-    largest_change: float
-    """Grey levels."""
-    psnr: float
-    ssim: float
-    feature_distance: float
-    seconds: float
 
 
 class Attacker:
@@ -59,7 +44,10 @@ class Attacker:
         pool = [hashlib.sha256(e.path.read_bytes()).hexdigest() for e in known]
         self._key = json.dumps([maker, code, settings, pool])
         self._log = folder / "attacks.jsonl"
-        self._records = {r.id: r for r in complete_lines(self._log, _record, "records of attacks")[0]}
+        records, length = complete_lines(self._log, _record, "records of attacks")
+        if self._log.exists():
+            os.truncate(self._log, length)
+        self._records = {record.id: record for record in records}
 
     @cached_property
     def _twin(self) -> Twin:
@@ -99,9 +87,7 @@ class Attacker:
         features, _, fake = self._pool
         return OwnHead(self._twin.see, features, fake)
 
-    def attack(
-        self, name: str, eps: int | None, clean: Example, on_step: Callable[[int, int], None]
-    ) -> tuple[Example, Record]:
+    def attack(self, name: str, eps: int | None, clean: Example) -> tuple[Example, Record]:
         """The attacked image as an example of its own, and its record; made unless it is there already."""
         folder = name if eps is None else f"{name}-{eps}"
         path = self._folder / folder / clean.path.name
@@ -114,13 +100,14 @@ class Attacker:
             with self._log.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(asdict(record)) + "\n")
             self._records[attacked.id] = record
-            on_step(1, 1)
-            print(f"{attacked.id}: odds {record.before:+.2f} -> {record.after:+.2f}", flush=True)
+            print(
+                f"{attacked.id}: odds {record.before:+.2f} -> {record.after:+.2f}",
+                file=sys.stderr,
+                flush=True,
+            )
         return attacked, record
 
     def _make(self, name: str, eps: int | None, clean: Example, attacked: Example, key: str) -> Record:
-        from eval.adversarial import save
-
         start = time.perf_counter()
         images = _images(clean)
         seed = int(hashlib.sha256(f"{self._options.seed}{attacked.id}".encode()).hexdigest()[:8], 16)

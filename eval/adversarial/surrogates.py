@@ -11,6 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from eval.adversarial.attacks import fake_odds
+
 See = Callable[[Tensor], tuple[Tensor, Tensor]]
 """(N, 3, H, W) in 0..1 -> penultimate features (N, D) and logits (N, K) as of a Detector."""
 
@@ -38,8 +40,6 @@ class Bayesian(nn.Module):
 
     def odds(self, features: Tensor, logits: Tensor) -> Tensor:
         """(members, N)."""
-        from eval.adversarial.attacks import fake_odds
-
         return torch.stack([mlp(features)[:, 0] for mlp in self.mlps]) + fake_odds(logits)
 
     def fit(self, features: Tensor, logits: Tensor, fake: Tensor, epochs: int = 60) -> "Bayesian":

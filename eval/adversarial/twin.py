@@ -54,7 +54,7 @@ class Twin(nn.Module):
         super().__init__()
         self.tower = FloatTower(encoder.config.tapped_blocks) if tower is None else tower
         self.config, self.heads = encoder.config, encoder.mask_heads
-        self.head = {name: torch.from_numpy(np.asarray(value)) for name, value in vars(encoder.head).items()}
+        self.head = {name: torch.tensor(value) for name, value in vars(encoder.head).items()}
 
     def forward(self, images: Tensor) -> Tensor:
         return self.see(images)[1]

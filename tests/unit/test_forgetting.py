@@ -132,7 +132,7 @@ def test_the_text_is_general_and_no_part_of_the_training_text() -> None:
     questions = {check.id: " ".join(check.turns) for check in checks()}
     for name, text in (own | questions).items():
         assert not known & set(grams(text)), name
-        assert not re.search(r"\b(photo|image|forger|tamper|synthetic)", text, re.IGNORECASE), name
+        assert not re.search(r"\b(photos?\b|images?\b|forger|tamper|synthetic)", text, re.IGNORECASE), name
 
 
 def grams(text: str, n: int = 6) -> list[tuple[str, ...]]:
@@ -154,8 +154,8 @@ def test_a_causal_model_reads_and_answers() -> None:
 
 
 def test_configurations_for_other_harnesses_name_the_same_benchmarks() -> None:
-    lmms = yaml.safe_load((ROOT / "eval/lmms_eval/retention/retention.yaml").read_text("utf-8"))
-    kit = json.loads((ROOT / "eval/vlmevalkit/retention.json").read_text("utf-8"))
+    lmms = yaml.safe_load((ROOT / "eval/retention/lmms_eval.yaml").read_text("utf-8"))
+    kit = json.loads((ROOT / "eval/retention/vlmevalkit.json").read_text("utf-8"))
     assert [run["model_args"].rpartition("/")[2] for run in lmms] == ["base", "tuned"] == list(kit["model"])
     assert {tuple(run["tasks"].split(",")) for run in lmms} == {("pope", "mmbench_en_dev", "mmmu_val")}
     assert list(kit["data"]) == ["POPE", "MMBench_DEV_EN", "MMMU_DEV_VAL"]
