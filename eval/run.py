@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from eval import detection, evidence, explanation, forged, guards, localisation, robustness
+from eval import adversarial, detection, evidence, explanation, forged, guards, localisation, robustness
 from eval.examples import Example, read, sample
 from eval.rows import Look, Row, complete, made_by
 from forensic_chat.data.laundering import PLATFORMS
@@ -34,6 +34,7 @@ SUITES: dict[str, ModuleType] = {
     "robustness": robustness,
     "evidence": evidence,
     "explanation": explanation,
+    "adversarial": adversarial,
 }
 WITH_FORGED = ("detection", "localisation")
 _LIBRARIES = ("forensic-chat", "numpy", "opencv-python-headless", "pillow", "scipy", "scikit-learn", "torch",
@@ -62,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
         help="for explanation: embedded, embedded-base, template, a .jsonl of answers, a .yaml of an endpoint",
     )
     arguments.add_argument("--judge", type=Path, help="for explanation: a .yaml of an endpoint that grades")
+    adversarial.add_options(arguments)
     return arguments
 
 
@@ -91,7 +93,9 @@ def run(options: argparse.Namespace, examiner: Examiner) -> Any:
     chosen = read(options.data, split, options.view) if options.data else None
     if "explanation" in options.suite:
         yield from explained(options, chosen, examiner)
-    suites = [suite for suite in options.suite if suite != "explanation"]
+    if chosen is not None and "adversarial" in options.suite:
+        yield from attacked(options, chosen, examiner)
+    suites = [suite for suite in options.suite if suite not in ("explanation", "adversarial")]
     if chosen is None or not suites:
         return
     examples = sample(chosen, options.limit, options.seed)
@@ -122,6 +126,18 @@ def explained(options: argparse.Namespace, chosen: list[Example] | None, examine
     asked, found = explanation.measure(examples, options, lambda: examiner, progress)
     keep(options.out / "results.json", "explanation", {"run": about | asked, "figures": found})
     yield f"\n== explanation\n{explanation.show(found)}"
+
+
+def attacked(options: argparse.Namespace, chosen: list[Example], examiner: Examiner) -> Any:
+    """The suite that attacks; yields text after writing results.json."""
+    taken = adversarial.victims(chosen, options)
+    maker, threshold = made_by(examiner.models), examiner.calibration.mask_threshold
+    about = provenance(options, taken, examiner.models, maker, threshold)
+    about["thresholds"] = guards.frozen_thresholds(examiner.calibration)
+    yield headline(about)
+    found = adversarial.measure(taken, chosen, options, examiner, looker(examiner), progress)
+    keep(options.out / "results.json", "adversarial", {"run": about, "figures": found})
+    yield f"\n== adversarial\n{adversarial.show(found)}"
 
 
 def measured(suite: str, pairs: list[tuple[Example, Row]], options: argparse.Namespace) -> dict[str, Any]:
