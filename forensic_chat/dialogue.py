@@ -2,7 +2,7 @@
 ends."""
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -85,6 +85,17 @@ class Dialogue:
                 self._conversation = replace(asked, turns=[*asked.turns, Turn("assistant", text)])
 
         return Reply(write)
+
+    def with_history(self, exchanges: Sequence[tuple[str, str]]) -> "Dialogue":
+        """Another dialogue about the same examination, in which these questions were asked and so
+        answered."""
+        turns = list(self._conversation.turns[: self._opening])
+        for question, answer in exchanges:
+            turns += [follow_up(question), Turn("assistant", answer)]
+        conversation = replace(self._conversation, turns=turns)
+        other = Dialogue(self._backend, self.examination, conversation, self._masked, self._lock)
+        other._opening = self._opening
+        return other
 
     def _written(self, asked: Conversation, check: Stopping) -> Generator[str]:
         try:
