@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     """Who writes rationales: the embedded model, or the deterministic test double."""
     trust_list: Path | None = None
     """PEM file of certificates whose Content Credentials count as trusted; default: the bundled list."""
+    signing_key: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_config_dir("forensic-chat")) / "signing-key.pem"
+    )
+    """The Ed25519 private key (PEM) that signs reports; made at the first report if it is not there."""
     threads: int | None = Field(default=None, gt=0)
     """CPU threads for the models; default: what torch chooses."""
 

@@ -134,7 +134,10 @@ class Page:
             self.tabs.pop(session, None)
             return [_message(str(error), error=True), "", *_mute()]
         examination = tab.dialogue.examination
-        downloads = {"Examination (JSON)": f"tab/{tab.key}/examination.json"}
+        downloads = {
+            "Examination (JSON)": f"tab/{tab.key}/examination.json",
+            "Report (HTML, signed)": f"tab/{tab.key}/report.html",
+        }
         shown = context(take_in(tab.data, name=tab.name), examination) | {"downloads": downloads}
         return [_safe(render("verdict.html", **shown)), _safe(render("result.html", **shown)), *_listen(tab)]
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
 
     from forensic_chat.examiner import Examiner
-    from forensic_chat.ui.page import Page
+    from forensic_chat.schema import Examination
+    from forensic_chat.ui.page import Page, Tab
 
 HOST = "127.0.0.1"
 PORT = 7860
@@ -89,16 +90,31 @@ def build(examiner: "Examiner", folder: str) -> "tuple[Page, FastAPI]":
 
 
 def _add_downloads(app: "FastAPI", page: "Page") -> None:
-    from fastapi import Response
+    from fastapi import HTTPException, Response
+
+    from forensic_chat.imaging.intake import take_in
+    from forensic_chat.report.custody import write
+
+    def examined(key: str) -> "tuple[Tab, Examination]":
+        tab = page.tab(key)
+        if tab is None or tab.dialogue is None:
+            raise HTTPException(404, "This image is no longer in memory; drop it again.")
+        return tab, tab.dialogue.examination
+
+    def download(content: str, name: str, kind: str) -> Response:
+        return Response(
+            content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        )
 
     @app.get("/tab/{key}/examination.json")
     def examination(key: str) -> Response:
-        tab = page.tab(key)
-        if tab is None or tab.dialogue is None:
-            return Response("This image is no longer in memory; drop it again.", 404, media_type="text/plain")
-        content = tab.dialogue.examination.model_dump_json(indent=2)
-        headers = {"Content-Disposition": 'attachment; filename="examination.json"'}
-        return Response(content, media_type="application/json", headers=headers)
+        _, found = examined(key)
+        return download(found.model_dump_json(indent=2), "examination.json", "application/json")
+
+    @app.get("/tab/{key}/report.html")
+    def report(key: str) -> Response:
+        tab, found = examined(key)
+        return download(write(take_in(tab.data, name=tab.name), found), "report.html", "text/html")
 
 
 async def _guarded(request: "Request", call: "Callable[[Request], Awaitable[Response]]") -> "Response":

@@ -15,6 +15,7 @@ import pytest
 
 from forensic_chat.examiner import Examiner
 from forensic_chat.mllm.backends.scripted import ScriptedBackend
+from forensic_chat.settings import settings
 from tests.factories import SpotEncoder, calibration
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -42,6 +43,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         patch.setattr(Examiner, "_seeing", (SpotEncoder(), calibration()))
         patch.setattr(Examiner, "models", {"encoder": "spot"})
         patch.setenv("GRADIO_TEMP_DIR", os.fspath(uploads))  # `build` sets it: put back at the end
+        patch.setenv("FORENSIC_CHAT_SIGNING_KEY", os.fspath(tmp_path_factory.mktemp("key") / "key.pem"))
+        settings.cache_clear()
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         examiner = Examiner(backend=ScriptedBackend())
         page, app = build(examiner, os.fspath(uploads))
@@ -52,6 +55,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             yield Live(f"http://127.0.0.1:{listening.getsockname()[1]}", page, uploads, examiner)
             server.should_exit = True
             thread.join(20)
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")
