@@ -145,9 +145,11 @@ def own_key() -> str | None:
 def _make_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     made = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    with contextlib.suppress(FileExistsError):  # another process was faster
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(made)
+    with (
+        contextlib.suppress(FileExistsError),  # another process was faster
+        os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file,
+    ):
+        file.write(made)
 
 
 def _custody(image: ExaminedImage, fingerprint: str) -> dict[str, str]:

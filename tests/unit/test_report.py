@@ -139,18 +139,9 @@ def run(*arguments: str | Path) -> int:
     return int(exit_.value.code or 0)
 
 
-class FromBytes(FakeExaminer):
-    def examine(self, source: bytes, *, rationale: bool = True, name: str | None = None) -> Examination:  # type: ignore[override]
-        return examination(take_in(source, name=name).info(), rationale=rationale)
-
-
 def test_report_and_verify(
-    examiner: FakeExaminer,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    examiner: FakeExaminer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("forensic_chat.examiner.Examiner", FromBytes, raising=False)
     photo().save(path := tmp_path / "photo.jpg")
     photo(1).save(other := tmp_path / "other.jpg")
     report = tmp_path / "report.html"
