@@ -102,6 +102,17 @@ class Dialogue:
 
         return Reply(write)
 
+    def with_history(self, exchanges: Sequence[tuple[str, str]]) -> "Dialogue":
+        """Another dialogue about the same examination, in which these questions were asked and so
+        answered."""
+        turns = list(self._conversation.turns[: self._opening])
+        for question, answer in exchanges:
+            turns += [follow_up(question), Turn("assistant", answer)]
+        conversation = replace(self._conversation, turns=turns)
+        other = Dialogue(self._backend, self.examination, conversation, self._masked, self._lock)
+        other._opening = self._opening
+        return other
+
     def _answered(self, asked: Conversation, reply: Reply, check: Stopping) -> Generator[str]:
         """The model's sentences that pass, or else the answer that code composes."""
         question = clean(str(asked.turns[-1].content), QUESTION_LIMIT)

@@ -3,6 +3,7 @@
 ForensicChatError              exit code 1; never raised itself
 |-- InputRejected              2: the given file is not an image we examine (what is wrong, what to do)
 |-- UsageError                 2: a request that can't be carried out as asked (options, settings, folders)
+|-- ReportAltered              2: a report is not what was signed, or is no report
 |-- BackendUnavailable         3: the model that writes rationales can't run or be reached
 |   |-- WeightsUnavailable     3: base weights are neither cached nor to be fetched
 |   `-- WeightsCorrupted       3: a weights file does not have the pinned SHA-256
@@ -36,6 +37,13 @@ class UsageError(ForensicChatError):
     """The request itself is wrong: an option, a setting, a folder."""
 
     code = "usage"
+    exit_code = 2
+
+
+class ReportAltered(ForensicChatError):
+    """A report was changed after it was signed, or is none."""
+
+    code = "report_altered"
     exit_code = 2
 
 

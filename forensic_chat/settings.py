@@ -28,8 +28,29 @@ class Settings(BaseSettings):
     """Who writes rationales: the embedded model, or the deterministic test double."""
     trust_list: Path | None = None
     """PEM file of certificates whose Content Credentials count as trusted; default: the bundled list."""
+    signing_key: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_config_dir("forensic-chat")) / "signing-key.pem"
+    )
+    """The Ed25519 private key (PEM) that signs reports; made at the first report if it is not there."""
+    api_keys: str = ""
+    """Keys of the HTTP API, separated by commas; each is an owner of its own. None: `serve` on loopback only."""
+    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("forensic-chat")))
+    """Where `serve` keeps images, and its database unless `database_url` names another."""
+    database_url: str | None = None
+    """An SQLAlchemy URL; default: SQLite in `data_dir`."""
+    retention_days: float = Field(default=30, gt=0)
+    """How long `serve` keeps an examination and what was asked about it."""
+    queue_limit: int = Field(default=16, gt=0)
+    """Requests that `serve` works on or lets wait; the next gets 429."""
+    request_deadline: float = Field(default=300, gt=0)
+    """Seconds that `serve` gives an examination or an answer, waiting included."""
     threads: int | None = Field(default=None, gt=0)
     """CPU threads for the models; default: what torch chooses."""
+
+    @property
+    def keys(self) -> list[str]:
+        """`api_keys`, each by itself."""
+        return [key for part in self.api_keys.split(",") if (key := part.strip())]
 
 
 @cache

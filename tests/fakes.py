@@ -124,9 +124,12 @@ class FakeExaminer:
         self.examined: list[str] = []
         self.hook: Callable[[Path], None] = lambda path: None
 
-    def examine(self, source: Path, *, rationale: bool = True, name: str | None = None) -> Examination:
-        self.examined.append(source.name)
-        self.hook(source)
+    def examine(
+        self, source: Path | bytes, *, rationale: bool = True, name: str | None = None
+    ) -> Examination:
+        if isinstance(source, Path):
+            self.examined.append(source.name)
+            self.hook(source)
         found = examination(take_in(source, name=name).info(), rationale=rationale)
         models = self.models | (self.backend.models if rationale else {})
         return found.model_copy(update={"models": models})

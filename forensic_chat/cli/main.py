@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from forensic_chat.cli import analyze, batch, chat, weights
+from forensic_chat.cli import analyze, batch, chat, report, serve, ui, weights
 from forensic_chat.cli.plain import plain
 from forensic_chat.errors import ForensicChatError
 
@@ -28,6 +28,10 @@ app = typer.Typer(
 app.command("analyze")(analyze.command)
 app.command("chat")(chat.command)
 app.command("batch")(batch.command)
+app.command("report")(report.command)
+app.command("verify")(report.verify)
+app.command("serve")(serve.command)
+app.command("ui")(ui.command)
 app.add_typer(weights.app, name="weights")
 
 

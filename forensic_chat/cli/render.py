@@ -13,20 +13,10 @@ from rich.text import Text
 
 from forensic_chat.cli.plain import plain
 from forensic_chat.schema import CLASSES, Claim, Examination, Finding, Region
+from forensic_chat.wording import CHECKED, LIMITS, MARKS, MEANINGS
 
 WIDTH = 100
 STYLES = {"real": "green", "synthetic": "magenta", "tampered": "red", "inconclusive": "yellow"}
-MEANINGS = {
-    "real": "no sign of generation was found; local edits are often missed",
-    "synthetic": "looks generated as a whole",
-    "tampered": "looks like a photo with altered parts",
-    "inconclusive": "what was found does not decide",
-}
-LIMITS = (
-    "A verdict is a probability, not proof. It is wrong at times, in both directions, and more often on "
-    "images that were resized, re-saved, screenshotted or made by means it was not measured on; "
-    "MODEL_CARD.md has the error rates."
-)
 
 
 def console(stream: TextIO) -> Console:
@@ -76,16 +66,16 @@ def verdict(examination: Examination, on: Console) -> None:
 
 def claims(stated: list[Claim], on: Console) -> RenderableType:
     """Each claim with its check mark, the findings it cites, and how it was checked."""
-    marks = {True: ("✔", "v"), False: ("✘", "x"), None: ("–", "-")}
-    words = {True: ("verified", "green"), False: ("not verified", "red"), None: ("not checkable", "dim")}
+    marks = {True: "v", False: "x", None: "-"} if _ascii(on) else MARKS
+    styles = {True: "green", False: "red", None: "dim"}
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(ratio=1)
     for claim in stated:
-        word, style = words[claim.verified]
+        word, style = CHECKED[claim.verified], styles[claim.verified]
         cited = ", ".join([*claim.findings, *([claim.region] if claim.region else [])])
         table.add_row(
-            Text(marks[claim.verified][_ascii(on)], f"bold {style}"),
+            Text(marks[claim.verified], f"bold {style}"),
             Text.assemble(
                 plain(claim.text),
                 (f"  [{plain(cited)}]" if cited else "", "cyan"),

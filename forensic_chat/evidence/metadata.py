@@ -26,14 +26,25 @@ def observe(image: ExaminedImage, now: datetime | None = None) -> list[Observati
 
     `now` is what "in the future" is measured against; default: the clock.
     """
+    fields, exif = _read(image)
+    observations = [_generator(fields), _software(fields), _camera(exif), _dates(exif, now)]
+    return observations + _thumbnail(image, exif)
+
+
+def tags(image: ExaminedImage) -> dict[str, str]:
+    """The metadata as it can be shown: source and tag ("EXIF Make") -> its text, cut and cleaned."""
+    fields, _ = _read(image)
+    return {quotable(name): text for name, value in fields.items() if (text := quotable(value))}
+
+
+def _read(image: ExaminedImage) -> tuple[dict[str, str], Exif]:
     packets = read_packets(image.data, image.format)
     exif = read_exif(packets.exif)
     source = "PNG" if image.format == "PNG" else "file"
     fields = {f"{source} {name}": text for name, text in packets.texts.items()}
     fields |= {f"EXIF {name}": text for name, text in exif.fields.items()}
     fields |= {f"XMP {name}": text for name, text in read_xmp(packets.xmp).items()}
-    observations = [_generator(fields), _software(fields), _camera(exif), _dates(exif, now)]
-    return observations + _thumbnail(image, exif)
+    return fields, exif
 
 
 def _generator(fields: dict[str, str]) -> Observation:

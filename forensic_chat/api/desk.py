@@ -1,0 +1,81 @@
+"""Work for requests: a bounded number at a time, each in a thread, stopped when its client has gone."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from fastapi import Request
+
+Result = TypeVar("Result")
+Piece = str
+Work = Callable[[Callable[[Piece], None], threading.Event], Result]
+"""Gets a function that hands pieces to the client, and the event that stops it."""
+
+_LOOK = 0.2
+"""Seconds between two looks whether a waiting client is still there."""
+
+
+class Busy(Exception):
+    """Every place is taken."""
+
+
+class Desk:
+    """`places` requests may wait or be worked on; the examiner itself takes one after another."""
+
+    def __init__(self, places: int) -> None:
+        self.free = places
+        self._threads = ThreadPoolExecutor(places, thread_name_prefix="request")
+
+    def start(self, work: Work[Result]) -> "Job[Result]":
+        """Begin `work`. Raises Busy. Its place is free again when it has ended, whoever waits for it."""
+        if self.free == 0:
+            raise Busy
+        self.free -= 1
+        return Job(self, work)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+class Job(Generic[Result]):
+    """Work that has begun."""
+
+    def __init__(self, desk: Desk, work: Work[Result]) -> None:
+        loop = asyncio.get_running_loop()
+        self.cancel = threading.Event()
+        self._pieces: asyncio.Queue[Piece | None] = asyncio.Queue()
+
+        def hand_over(piece: Piece) -> None:
+            loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+
+        def leave(_: object) -> None:
+            desk.free += 1
+            self._pieces.put_nowait(None)
+
+        self._future = loop.run_in_executor(desk._threads, work, hand_over, self.cancel)
+        self._future.add_done_callback(leave)
+
+    async def result(self, request: Request) -> Result:
+        """What the work gives; if the client goes, the work is stopped. Raises what the work raises."""
+        try:
+            while not self._future.done():
+                await asyncio.wait({self._future}, timeout=_LOOK)
+                if await request.is_disconnected():
+                    self.cancel.set()
+            return await self._future
+        finally:
+            self.cancel.set()
+
+    async def pieces(self) -> AsyncGenerator[Piece]:
+        """The pieces as they come, to the work's end; leaving the loop stops the work."""
+        try:
+            while (piece := await self._pieces.get()) is not None:
+                yield piece
+        finally:
+            self.cancel.set()
+
+    async def ended(self) -> Result:
+        """What the work gives, after its pieces."""
+        return await self._future
