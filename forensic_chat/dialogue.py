@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from random import Random
 
-from forensic_chat.data.followups import FollowUp, no_answer, recognised
+from forensic_chat.data.followups import FollowUp, leading, no_answer, recognised
 from forensic_chat.data.protocol import QUESTION_LIMIT, clean
 from forensic_chat.data.rationales import Case
 from forensic_chat.errors import Cancelled, UsageError
@@ -121,7 +121,8 @@ class Dialogue:
         answer = self._composed(known, case, question, check)
         if known and known.fits is not None:
             written = False
-            for piece in self._written(asked, known, answer, check):
+            about = _cited(answer) and _cited(answer) | {finding.id for finding in leading(case)[:2]}
+            for piece in self._written(asked, known, about, check):
                 written = True
                 yield piece
             if written:
@@ -131,18 +132,20 @@ class Dialogue:
         reply.composed = True
         yield from sentences(answer)
 
-    def _written(self, asked: Conversation, known: FollowUp, answer: str, check: Stopping) -> Generator[str]:
+    def _written(
+        self, asked: Conversation, known: FollowUp, about: set[str], check: Stopping
+    ) -> Generator[str]:
         """The model's sentences until one fails its check; none before they are on the topic.
 
-        answer: what code would say; where it cites findings, one of them is part of a fitting answer.
+        about: findings and regions of which a fitting answer cites one; none where it need not cite.
         """
-        held, shown, cites = "", False, _cited(answer)
+        held, shown = "", False
         with closing(self._streamed(asked, check)) as pieces:
             for sentence in streamed(pieces):
                 if not self._holds(sentence, check):
                     return
                 held += sentence
-                if shown or (known.fitted(held) and (not cites or cites & _cited(held))):
+                if shown or (known.fitted(held) and (not about or about & _cited(held))):
                     yield held
                     held, shown = "", True
 

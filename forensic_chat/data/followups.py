@@ -233,8 +233,8 @@ def _states(findings: Sequence[Finding], case: Case, rng: Random) -> list[str]:
     return [state(finding, case, rng) for finding in findings]
 
 
-def _leading(case: Case) -> list[Finding]:
-    """The findings that carry the verdict, the most telling first; never empty."""
+def leading(case: Case) -> list[Finding]:
+    """The findings that carry the verdict, the most telling first; never empty where there are findings."""
     if case.label == "real":
         scores = [finding for finding in case.of(*SCORES) if not suspicious(finding)]
         others = [finding for finding in case.for_image() if finding not in scores]
@@ -280,14 +280,14 @@ def _verdict(case: Case, rng: Random) -> str:
 
 
 def _why(case: Case, rng: Random) -> str:
-    leading = _leading(case)[: rng.choice((2, 2, 3))]
+    shown = leading(case)[: rng.choice((2, 2, 3))]
     if case.label == "inconclusive":
         opener = (
             "The findings don't settle it" if case.against_image() else "Nothing that was found decides it"
         )
         return _join(
             _undecided(case) or opener,
-            *_states(leading, case, rng),
+            *_states(shown, case, rng),
             *_states(_opposing(case, rng)[:1], case, rng),
         )
     if case.label == "real":
@@ -300,15 +300,15 @@ def _why(case: Case, rng: Random) -> str:
         )
         both = both_scores(case, rng) if rng.random() < 0.3 else None
         if both:
-            leading = [finding for finding in leading if finding.kind not in SCORES]
-        tail = limit(leading[0], case, rng) if leading and rng.random() < 0.4 else None
-        return opener + ". " + _join(both, *_states(leading, case, rng), tail)
-    leading = [finding for finding in leading if finding.supports == case.label] or leading
-    tail = rule(leading[0], rng) if suspicious(leading[0]) and rng.random() < 0.5 else None
+            shown = [finding for finding in shown if finding.kind not in SCORES]
+        tail = limit(shown[0], case, rng) if shown and rng.random() < 0.4 else None
+        return opener + ". " + _join(both, *_states(shown, case, rng), tail)
+    shown = [finding for finding in shown if finding.supports == case.label] or shown
+    tail = rule(shown[0], rng) if suspicious(shown[0]) and rng.random() < 0.5 else None
     opener = rng.choice(
         ("Because of what was measured", "These findings carry the verdict", "For these reasons")
     )
-    return opener + ": " + _join(*_states(leading, case, rng), tail)
+    return opener + ": " + _join(*_states(shown, case, rng), tail)
 
 
 def _undecided(case: Case) -> str | None:
@@ -325,7 +325,7 @@ def _where(case: Case, rng: Random) -> str:
     if case.label == "synthetic":
         return _join(
             "No single region: the verdict is about the image as a whole",
-            *_states(_leading(case)[:1], case, rng),
+            *_states(leading(case)[:1], case, rng),
         )
     if case.label == "tampered":
         opener = "I can't say where"
@@ -345,7 +345,7 @@ def _caution(case: Case, drew: Sequence[Finding], rng: Random) -> str | None:
         case "inconclusive":
             return "Whether that place was changed stays open: the verdict is inconclusive"
         case "real":
-            return "That a place is marked did not turn the verdict"
+            return "That a place is marked did not turn the verdict, which is real"
         case "synthetic":
             return "The verdict is about the image as a whole, so the place is a further hint only"
     if not drew:
@@ -423,13 +423,13 @@ def _again(case: Case, rng: Random) -> str:
 def _that(case: Case, rng: Random) -> str:
     """What the finding that was cited last means."""
     ids = _cites(case.earlier[-1])[:1] if case.earlier else []
-    meant = [finding for finding in case.findings if finding.id in ids] or _leading(case)[:1]
+    meant = [finding for finding in case.findings if finding.id in ids] or leading(case)[:1]
     return explain(case, rng, meant[0])
 
 
 def _same_verdict(case: Case, rng: Random) -> str:
     opener = "The verdict has been the same from the start"
-    return _join(f"{opener}. {_verdict(case, rng)}", *_states(_leading(case)[:1], case, rng))
+    return _join(f"{opener}. {_verdict(case, rng)}", *_states(leading(case)[:1], case, rng))
 
 
 def _generator(case: Case, rng: Random) -> str:
@@ -441,14 +441,14 @@ def _how_sure(case: Case, rng: Random) -> str:
     if case.label == "inconclusive":
         opener = rng.choice(("Not sure at all.", "I am not sure, and say so."))
         if reasons := _undecided(case):
-            return _join(opener, reasons, *_states(_leading(case)[:1], case, rng))
+            return _join(opener, reasons, *_states(leading(case)[:1], case, rng))
     elif case.certainty >= 0.95:
         opener = rng.choice(("By the scores, very likely.", "The scores are clear.", ""))
     elif case.certainty >= 0.75:
         opener = rng.choice(("Likely, with some doubt left.", "By the scores, likely.", ""))
     else:
         opener = rng.choice(("It only leans that way.", "Not very sure."))
-    shown = _leading(case)[:1]
+    shown = leading(case)[:1]
     doubts = [finding for finding in [*case.doubts(), *_opposing(case, rng)] if finding not in shown][:1]
     other = "On the other side: " + _join(*_states(doubts, case, rng)) if doubts else None
     caution = rng.choice(("It is a probability, not proof", "I can be wrong", "A probability is no proof"))
@@ -460,7 +460,7 @@ def _checked(case: Case, rng: Random) -> str:
     names = [_FAMILIES[family] for family in families if family in _FAMILIES]
     listed = ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
     opener = rng.choice(("I checked", "These were examined:", "The examination covered"))
-    shown = [*_leading(case)[:1], *special(case, rng, 2)]
+    shown = [*leading(case)[:1], *special(case, rng, 2)]
     return _join(f"{opener} {listed}", *_states(list({f.id: f for f in shown}.values())[:2], case, rng))
 
 
@@ -477,7 +477,7 @@ def _just_compression(case: Case, rng: Random) -> str:
     handling = case.of("encoder.stability") + case.of("jpeg.quality")
     if case.label == "real":
         opener = "Compression is no sign of a fake, and none was found here"
-        return _join(opener, *_states(handling[:2] or _leading(case)[:1], case, rng))
+        return _join(opener, *_states(handling[:2] or leading(case)[:1], case, rng))
     if case.label == "inconclusive":
         opener = rng.choice(
             (
@@ -485,7 +485,7 @@ def _just_compression(case: Case, rng: Random) -> str:
                 "Possibly: compression hides and blurs traces",
             )
         )
-        return _join(opener, *_states([*_leading(case)[:1], *handling[:2]], case, rng))
+        return _join(opener, *_states([*leading(case)[:1], *handling[:2]], case, rng))
     opener = rng.choice(
         (
             "Compression alone seldom leaves this, but it can't be ruled out",
@@ -494,11 +494,11 @@ def _just_compression(case: Case, rng: Random) -> str:
         )
     )
     tail = "A copy that was compressed less would tell more"
-    return _join(opener, *_states([*_leading(case)[:1], *handling[:2]], case, rng), tail)
+    return _join(opener, *_states([*leading(case)[:1], *handling[:2]], case, rng), tail)
 
 
 def _strongest(case: Case, rng: Random) -> str:
-    first = _leading(case)[0]
+    first = leading(case)[0]
     opener = rng.choice((f"{first.id} weighs most", f"The strongest is {first.id}", f"That is {first.id}"))
     return f"{opener}: " + _join(state(first, case, rng))
 
@@ -509,7 +509,7 @@ def _speaks_against(case: Case, rng: Random) -> str:
         limits = [text for finding in case.of(*SCORES) if (text := limit(finding, case, rng))]
         return _join("Nothing that was measured speaks against it; what was not measured may", *limits[:1])
     if case.label == "inconclusive":
-        shown = [*_leading(case)[:1], *[finding for finding in found if finding not in _leading(case)[:1]]]
+        shown = [*leading(case)[:1], *[finding for finding in found if finding not in leading(case)[:1]]]
         return "There is something on both sides: " + _join(*_states(shown[:2], case, rng))
     if any(finding.supports != "neutral" for finding in found) or case.label == "real":
         opener = rng.choice(("Against the verdict", "On the other side", "This does not fit"))
@@ -552,13 +552,13 @@ def _could_be(openers: dict[Label, tuple[str, ...]], *kinds: str) -> Answer:
 
 def _authentic(case: Case, rng: Random) -> str:
     caution = "That no fake was found does not mean that none is there" if case.label == "real" else None
-    return _join(_verdict(case, rng), *_states(_leading(case)[:2], case, rng), caution)
+    return _join(_verdict(case, rng), *_states(leading(case)[:2], case, rng), caution)
 
 
 def _real_version(case: Case, rng: Random) -> str:
     if case.label == "real":
-        return _join("This image already behaves like one", *_states(_leading(case)[:2], case, rng))
-    versions = [real_version(finding, rng) for finding in _leading(case)[:2]]
+        return _join("This image already behaves like one", *_states(leading(case)[:2], case, rng))
+    versions = [real_version(finding, rng) for finding in leading(case)[:2]]
     return _join(*versions) or "A real photo would show the same camera traces in every part."
 
 
@@ -587,7 +587,7 @@ _WISHES: dict[Label, tuple[str, ...]] = {
 
 
 def _change_mind(case: Case, rng: Random) -> str:
-    swing = case.doubts()[:1] or _opposing(case, rng)[:1] or _leading(case)[:1]
+    swing = case.doubts()[:1] or _opposing(case, rng)[:1] or leading(case)[:1]
     return _join(rng.choice(_WISHES[case.label]), *_states(swing, case, rng))
 
 
@@ -668,7 +668,7 @@ def _person(case: Case, rng: Random) -> str:
 def _kept(*openers: str) -> Answer:
     """An answer that keeps the measured verdict and gives its strongest finding."""
     return lambda case, rng: _join(
-        rng.choice(openers), _verdict(case, rng), state(_leading(case)[0], case, rng)
+        rng.choice(openers), _verdict(case, rng), state(leading(case)[0], case, rng)
     )
 
 
@@ -677,7 +677,7 @@ def _one_word(case: Case, rng: Random) -> str:
 
 
 def _one_sentence(case: Case, rng: Random) -> str:
-    first = _leading(case)[0]
+    first = leading(case)[0]
     if case.label == "inconclusive":
         return (
             _stop(f"The verdict is inconclusive: {case.reasons[0]}") if case.reasons else _verdict(case, rng)
@@ -689,7 +689,7 @@ def _one_sentence(case: Case, rng: Random) -> str:
 
 
 def _bullets(case: Case, rng: Random) -> str:
-    shown = {finding.id: finding for finding in [*_leading(case)[:2], *special(case, rng, 3)]}
+    shown = {finding.id: finding for finding in [*leading(case)[:2], *special(case, rng, 3)]}
     lines = [_verdict(case, rng), *_states(list(shown.values())[:2], case, rng)]
     return "\n".join(f"- {text}" for text in lines)
 

@@ -43,7 +43,7 @@ _BOTH_OPEN = (
     "The learned scores do not settle it: {s} for generation, {t} for a local change",
     "With a score of {s} for generation and {t} for a local edit, neither side is clear",
     "The encoder gives a score of {s} for generation and {t} for a local change, which decides nothing",
-    "Neither learned score is decisive: {s} of 1 for generation, {t} of 1 for a local edit",
+    "The learned scores leave it open: {s} of 1 for generation, {t} of 1 for a local edit",
 )
 _REGION = (
     "{r} lies {where} and covers {area} of the image",

@@ -243,7 +243,8 @@ def _check_polarity(
 
 def _undecided(finding: Finding) -> bool:
     """What the encoder saw that neither accuses nor is low: a middling score, a mask that marks something."""
-    return finding.kind.startswith("encoder.") and finding.supports == "neutral" and finding.strength >= FLOOR
+    silent = finding.supports != "neutral" or finding.strength < FLOOR or finding.value is None
+    return finding.kind.startswith("encoder.") and not silent
 
 
 def _masking(region: Region, region_test: Callable[[Region], RegionTest]) -> str:

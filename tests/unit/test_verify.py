@@ -83,7 +83,6 @@ TRUE = [
     "The peaks are not free of upsampling artefacts [E1]",
     "The noise is clean, but the spectrum shows unusual peaks [E1, E2]",
     "Re-delivery as a smaller JPEG moves the fake probability by 0.31 [E13]",
-    "The encoder sees no local edit [E15]",
     "The local-change score is 0.25 of 1, on a scale from 0 to 1 [E15]",
     "Of the learned scores, 0.93 points to generation and 0.25 to no local edit [E6, E15]",
     "The metadata holds no mark of an image generator [E17]",
