@@ -6,6 +6,7 @@ its ports: keep a cluster in a network of its own.
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from eval.bars import Step
 from forensic_chat.errors import ForensicChatError, UsageError
@@ -22,10 +23,9 @@ def run(tasks: Sequence[Callable[[], None]], on_step: Step) -> None:
         import ray
     except ImportError:
         raise UsageError('Ray is not installed; pip install "forensic-chat[ray]", or use --shard') from None
-    ours = {} if "RAY_ADDRESS" in os.environ else {
-        "address": "local", "num_cpus": len(tasks), "object_store_memory": STORE_BYTES,
-    }  # fmt: skip
-    ray.init(**ours, include_dashboard=False, configure_logging=False, log_to_driver=False)
+    local = {"address": "local", "num_cpus": len(tasks), "object_store_memory": STORE_BYTES}
+    where: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else local | {"include_dashboard": False}
+    ray.init(**where, configure_logging=False, log_to_driver=False)
     try:
         start = ray.remote(num_cpus=1, max_retries=0)(_call)
         running = [start.remote(task) for task in tasks]

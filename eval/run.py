@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def shard(text: str) -> Shard:
-    """ "2/5" -> (2, 5)."""
+    """The words 2/5 become (2, 5)."""
     if not (found := re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)) or not 1 <= int(found[1]) <= int(found[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is no shard; write for example 2/5")
     return int(found[1]), int(found[2])

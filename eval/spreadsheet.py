@@ -21,12 +21,10 @@ def _harmless(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" and cell else cell
 
 
-def figures(results: Mapping[str, Any]) -> bytes:
-    """results.json as CSV: suite, the figure's path inside it, value."""
+def figures(suites: Mapping[str, Any]) -> bytes:
+    """The figures of each suite: suite, the figure's path inside it, value."""
     rows = [
-        [suite, "/".join(path), value]
-        for suite, result in results.items()
-        for path, value in _leaves(result["figures"])
+        [suite, "/".join(path), value] for suite, found in suites.items() for path, value in _leaves(found)
     ]
     return table(["suite", "figure", "value"], rows)
 

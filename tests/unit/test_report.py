@@ -167,7 +167,7 @@ def test_shards_make_what_one_run_makes(data: Path, tmp_path: Path, monkeypatch:
     counts = [len((many / f"rows.{k}-of-2.jsonl").read_bytes().splitlines()) for k in (1, 2)]
     assert counts == [6, 5]  # nine images, a forgery and its original
     with monkeypatch.context() as only:
-        only.setattr(run, "looker", lambda examiner: pytest.fail("a shard has looked already"))
+        only.setattr(run, "looker", lambda _: lambda *_: pytest.fail("a shard has looked already"))
         only.setattr(Examiner, "open", lambda *_: pytest.fail("a shard has asked already"))
         evaluate(data, many, *suites)
     for name in ("results.json", "figures.csv", "scores.jsonl", "items.jsonl"):
