@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score, roc_curve
 
-from eval.shortcuts import size_format_auc
+from eval.shortcuts import size_format
 from eval.table import table
 from eval.verdicts import LABELS, Pairs, abstention, accuracy, false_accusations, kinds, told
 from forensic_chat.schema import CLASSES
@@ -31,12 +31,17 @@ AGAINST = {
 
 
 def figures(pairs: Pairs, seed: int, draws: int) -> dict[str, Any]:
-    """All figures of one chain; screenshots and forgeries made for the run apart."""
+    """All figures of one chain; screenshots and forgeries made for the run apart. `unseen_sources`: the pairs
+    again, of images whose source the split `train` lacks; None where that is all of them."""
     examined = [(e, r) for e, r in pairs if r.error is None]
     photos = [(e, r) for e, r in examined if not e.screenshot and not e.forged]
+    unseen = [(e, r) for e, r in photos if not e.in_training]
     return {
         "not_examined": {label: sum(e.label == label for e, r in pairs if r.error) for label in CLASSES},
         "pairs": {name: separation(photos, fakes, seed, draws) for name, fakes in AGAINST.items()},
+        "unseen_sources": None
+        if len(unseen) == len(photos)
+        else {name: separation(unseen, fakes, seed, draws) for name, fakes in AGAINST.items()},
         "forged vs their originals": separation(
             [p for p in examined if p[0].forged], ("tampered",), seed, draws
         ),
@@ -44,7 +49,7 @@ def figures(pairs: Pairs, seed: int, draws: int) -> dict[str, Any]:
         "accuracy": accuracy(photos),
         "false_accusations": false_accusations(photos),
         "abstention": abstention(photos),
-        "kinds": kinds(photos),
+        "kinds": kinds(photos, seed, draws),
         "screenshots": false_accusations([p for p in examined if p[0].screenshot]),
     }
 
@@ -65,7 +70,9 @@ def separation(pairs: Pairs, fakes: Sequence[str], seed: int, draws: int) -> dic
         **statistics(everything),
         "intervals": group_intervals(statistics, groups, draws, seed),
         "intervals_over_sources": group_intervals(statistics, sources, draws, seed),
-        "size_format_auc": size_format_auc([r for _, r in chosen], y.tolist(), groups, seed),
+        "size_format": size_format(
+            [(r.width, r.height, r.format) for _, r in chosen], y.tolist(), sources, seed
+        ),
     }
 
 
@@ -93,13 +100,15 @@ def _statistics(
 def show(found: dict[str, Any]) -> str:
     """The figures as text."""
     compared = found["pairs"] | {"forged vs originals": found["forged vs their originals"]}
+    unseen = found["unseen_sources"] or {}
+    compared |= {f"unseen sources: {name}": f for name, f in unseen.items()}
     header = ["", "real/fake", "AUC", "95 %", "size/format AUC", "bAcc", "95 %"]
     header += ["AP", "TPR@5%", "EER", "NLL", "ECE"]
     rows = []
     for name, f in compared.items():
         if f:
             ends = f["intervals"].get
-            first = [f["auc"], ends("auc"), f["size_format_auc"], f["balanced_accuracy"]]
+            first = [f["auc"], ends("auc"), f["size_format"]["auc"], f["balanced_accuracy"]]
             rest = [f[key] for key in ("ap", "tpr_at_5_fpr", "eer", "nll", "ece")]
             rows.append([name, f"{f['real']}/{f['fake']}", *first, ends("balanced_accuracy"), *rest])
     accused = [
@@ -120,6 +129,6 @@ def show(found: dict[str, Any]) -> str:
             ),
             table("what was told", ["truth", *LABELS], answers),
             table("real images accused", ["", "hits/n", "rate", "95 % bound"], accused),
-            table("by kind", ["", "n", "> 0.5", "labelled fake", "inconclusive"], by_kind),
+            table("by kind", ["", "n", "> 0.5", "labelled fake", "inconclusive", "95 % of > 0.5"], by_kind),
         ]
-    )
+    ) + "".join(f"\nsize and format, {name}: {f['size_format']['note']}" for name, f in compared.items() if f)

@@ -1,19 +1,23 @@
 """The images to measure on: from a manifest, or from a folder layout real/ fake/ tampered/ mask/."""
 
+import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from forensic_chat.batch import SUFFIXES
-from forensic_chat.data.manifest import Item
-from forensic_chat.data.manifest import read as read_manifest
 from forensic_chat.errors import UsageError
 from forensic_chat.schema import CLASSES
 
+UNSTATED = "not stated"
+FIELDS = (
+    "path", "label", "mask", "generator", "manipulation", "source", "group", "split", "note", "view",
+)  # fmt: skip
+"""Of a manifest's line; others are passed over."""
 FOLDERS: dict[str, Literal["real", "synthetic", "tampered"]] = {
     "real": "real",
     "fake": "synthetic",
@@ -44,23 +48,23 @@ class Example:
 
 
 def read(data: Path, split: str | None, view: str = "whole") -> list[Example]:
-    """`data`: a manifest, or a folder with `manifest.jsonl` or with real/ fake/ tampered/ mask/.
+    """`data`: a manifest, or a folder with `manifest.jsonl` or `.csv` or with real/ fake/ tampered/ mask/.
 
-    split: of a manifest; None = all. view: of a manifest that keeps an image whole and as native crops
-    (train.gather), the one to measure on; lines without a view are whole. Raises UsageError if there is
-    nothing to measure on.
+    A manifest, JSON lines or CSV with a header, needs `path` and `label` of each image (real, synthetic or
+    tampered), and `mask` of a tampered one; `generator`, `manipulation`, `source`, `group`, `split` and `note`
+    are used where they are stated. split: of a manifest that states splits; None = all. view: of a manifest
+    that keeps an image whole and as native crops (train.gather), the one to measure on; lines without a view
+    are whole. Raises UsageError if there is nothing to measure on, and for a line that is not right.
     """
-    manifest = data if data.is_file() else data / "manifest.jsonl"
-    if manifest.is_file():
-        items = read_manifest(manifest)
-        known = {item.source for item in items if item.split == "train"}
-        lines = [json.loads(line) for line in manifest.read_text("utf-8").splitlines() if line.strip()]
-        chosen = [
-            item
-            for item, line in zip(items, lines, strict=True)
-            if split in (None, item.split) and line.get("view", "whole") == view
+    names = (data,) if data.is_file() else (data / "manifest.jsonl", data / "manifest.csv")
+    if manifest := next((path for path in names if path.is_file()), None):
+        records = _records(manifest)
+        known = {record.get("source") or UNSTATED for _, record in records if record.get("split") == "train"}
+        found = [
+            _of_record(record, manifest.parent, known, where)
+            for where, record in records
+            if split in (None, record.get("split") or split) and (record.get("view") or "whole") == view
         ]
-        found = [_of_item(item, manifest.parent, known) for item in chosen]
     elif data.is_dir():
         found = [example for name in FOLDERS for example in _of_folder(data, name)]
     else:
@@ -72,18 +76,51 @@ def read(data: Path, split: str | None, view: str = "whole") -> list[Example]:
     return found
 
 
-def _of_item(item: Item, root: Path, known: set[str]) -> Example:
-    kinds = {"real": item.source, "synthetic": item.generator, "tampered": item.manipulation}
+def _records(manifest: Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """Where each line stands, and what it says."""
+    try:
+        text = manifest.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(
+            f"{manifest.name} can't be read as a manifest; give UTF-8 JSON lines or CSV"
+        ) from None
+    if manifest.suffix.lower() == ".csv":
+        rows = csv.DictReader(text.splitlines())
+        return [(f"{manifest.name} line {rows.line_num}", row) for row in rows]
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            where = f"{manifest.name} line {number}"
+            try:
+                found.append((where, dict(json.loads(line))))
+            except (ValueError, TypeError):
+                raise UsageError(f"{where} is not a JSON object; write one object a line") from None
+    return found
+
+
+def _of_record(record: Mapping[str, Any], root: Path, known: set[str], where: str) -> Example:
+    for name in FIELDS:
+        if not isinstance(record.get(name), str | None):
+            raise UsageError(f"{where}: field {name!r} is {record[name]!r:.60}; write a string or null")
+    path, label, mask = record.get("path"), record.get("label"), record.get("mask")
+    if not path:
+        raise UsageError(f"{where}: field 'path' is missing; name the image, relative to the manifest")
+    if label not in CLASSES:
+        raise UsageError(f"{where}: field 'label' is {label!r:.60}; write {' or '.join(map(repr, CLASSES))}")
+    if label == "tampered" and not mask:
+        raise UsageError(f"{where}: field 'mask' is missing; a tampered image needs its mask")
+    source = record.get("source") or UNSTATED
+    kinds = {"real": source, "synthetic": record.get("generator"), "tampered": record.get("manipulation")}
     return Example(
-        id=item.path,
-        path=root / item.path,
-        label=item.label,
-        kind=kinds[item.label] or "not stated",
-        source=item.source,
-        group=item.group,
-        mask=root / item.mask if item.mask else None,
-        screenshot="[screenshot]" in (item.note or ""),
-        in_training=item.split != "train" and item.source in known,
+        id=path,
+        path=root / path,
+        label=label,
+        kind=kinds[label] or UNSTATED,
+        source=source,
+        group=record.get("group") or path,
+        mask=root / mask if mask else None,
+        screenshot="[screenshot]" in (record.get("note") or ""),
+        in_training=record.get("split") != "train" and source != UNSTATED and source in known,
     )
 
 
@@ -112,11 +149,12 @@ def _of_folder(root: Path, name: str) -> list[Example]:
 
 
 def _mask_beside(masks: Path, inside: Path) -> Path:
-    """mask/a.png or mask/a.jpg.png for tampered/a.jpg; raises UsageError if there is neither."""
-    candidates = [masks / inside.with_suffix(".png"), masks / f"{inside}.png"]
-    for path in candidates:
-        if path.is_file():
-            return path
+    """mask/a.png, mask/a.jpg.png or the same with another image's ending for tampered/a.jpg; raises UsageError
+    if there is none."""
+    for stem in (inside.with_suffix(""), inside):
+        for ending in (".png", *sorted(SUFFIXES - {".png"})):
+            if (path := masks / f"{stem}{ending}").is_file():
+                return path
     raise UsageError(
         f"tampered/{inside.as_posix()} has no mask; add mask/{inside.with_suffix('.png').as_posix()}"
     )

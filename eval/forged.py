@@ -3,6 +3,7 @@
 Only the change differs between the two files of a pair: a detector that reads containers gains nothing.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from eval.examples import Example
+from eval.files import write as write_file
 from forensic_chat.data.forge import MANIPULATIONS, ForgeFailed, forge
 from forensic_chat.errors import InputRejected, UsageError
 from forensic_chat.imaging.intake import take_in
@@ -62,12 +64,12 @@ def _save(
 ) -> tuple[Example, Example]:
     paths = [out / "real" / f"{stem}.jpg", out / "tampered" / f"{stem}.jpg", out / "mask" / f"{stem}.png"]
     for path, pixels in zip(paths, pictures, strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image = Image.fromarray(pixels)
+        coded, image = io.BytesIO(), Image.fromarray(pixels)
         if path.suffix == ".png":
-            image.save(path)
+            image.save(coded, "PNG")
         else:
-            image.save(path, quality=95, subsampling="4:4:4")
+            image.save(coded, "JPEG", quality=95, subsampling="4:4:4")
+        write_file(path, coded.getvalue())
     untouched, changed, mask = paths
     known = photo.in_training
     original = Example(

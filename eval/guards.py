@@ -8,9 +8,8 @@ from typing import Any
 
 from forensic_chat.encoder.calibration import Calibration
 from forensic_chat.errors import UsageError
-from forensic_chat.weights import shipped
 
-CALIBRATION = "encoder/calibration.json"
+CALIBRATION = "calibration.json"
 
 
 def f1_within_iou(f1: float, iou: float) -> None:
@@ -24,13 +23,13 @@ def f1_within_iou(f1: float, iou: float) -> None:
         )
 
 
-def frozen_thresholds(used: Calibration) -> dict[str, Any]:
+def frozen_thresholds(used: Calibration, folder: Path) -> dict[str, Any]:
     """The operating points of a run and the hash of the file that they come from.
 
-    Raises AssertionError unless those in use are those that were shipped with the weights: no threshold may
-    be chosen on what is measured.
+    folder: of the encoder's weights. Raises AssertionError unless those in use are those that were frozen
+    with the weights: no threshold may be chosen on what is measured.
     """
-    path = shipped() / CALIBRATION
+    path = folder / CALIBRATION
     if used != Calibration.load(path):
         raise AssertionError("the thresholds in use are not those frozen with the weights")
     points = json.loads(path.read_text("utf-8"))

@@ -8,19 +8,24 @@ import numpy as np
 from eval.examples import Example
 from eval.guards import f1_within_iou
 from eval.rows import Row
-from eval.table import table
+from eval.shortcuts import size_format
+from eval.table import table, text
 from forensic_chat.scoring.detection import group_intervals
 
 METHODS = {
     "shipped": "shipped",
     "ungated": "shipped, whatever the verdict",
-    "ela": "ELA",
-    "noise": "noise map",
+    "half": "the mask at 0.5",
+    "ela": "ELA at 0.5",
+    "noise": "noise map at 0.5",
+    "ghost": "JPEG ghost at 0.5",
+    "copymove": "copy-move at 0.5",
     "everything": "mark everything",
 }
 """Method -> name in tables."""
+BASELINES = ("ela", "noise", "ghost", "copymove", "everything")
 PARTS = {"data": False, "forged": True}
-FIT = ("f1", "iou", "auc")
+FIT = ("f1", "iou", "auc", "otsu_iou")
 
 
 def figures(pairs: Sequence[tuple[Example, Row]], seed: int, draws: int) -> dict[str, Any]:
@@ -36,6 +41,7 @@ def part(examined: Sequence[tuple[Example, Row]], seed: int, draws: int) -> dict
     on real ones."""
     tampered = [(e, r) for e, r in examined if e.label == "tampered" and e.mask]
     reals = [r for e, r in examined if e.label == "real" and not e.screenshot]
+    both = [(e, r) for e, r in examined if e.label in ("real", "tampered") and not e.screenshot]
     return {
         "tampered": len(tampered),
         "real": len(reals),
@@ -45,6 +51,12 @@ def part(examined: Sequence[tuple[Example, Row]], seed: int, draws: int) -> dict
             for kind in sorted({e.kind for e, _ in tampered})
         },
         "methods": {name: method(tampered, reals, name, seed, draws) for name in METHODS},
+        "size_format": size_format(
+            [(r.width, r.height, r.format) for _, r in both],
+            [e.label == "tampered" for e, _ in both],
+            [e.source for e, _ in both],
+            seed,
+        ),
     }
 
 
@@ -90,7 +102,7 @@ def of_row(row: Row, name: str) -> dict[str, float]:
     truth = row.masks["shipped"].get("truth")
     if truth is None:
         return {"area": 1.0}
-    return {"f1": 2 * truth / (1 + truth), "iou": truth, "auc": 0.5, "area": 1.0}
+    return {"f1": 2 * truth / (1 + truth), "iou": truth, "auc": 0.5, "otsu_iou": truth, "area": 1.0}
 
 
 def show(found: dict[str, Any]) -> str:
@@ -99,7 +111,16 @@ def show(found: dict[str, Any]) -> str:
 
 
 def _show(name: str, found: dict[str, Any]) -> str:
-    header = ["", "F1 macro", "IoU macro", "pixel AUC macro", "F1 micro", "95 %", "IoU micro"]
+    header = [
+        "",
+        "F1 macro",
+        "IoU macro",
+        "pixel AUC macro",
+        "IoU macro, Otsu",
+        "F1 micro",
+        "95 %",
+        "IoU micro",
+    ]
     header += ["area on reals", "reals marked"]
     rows = []
     for key, title in METHODS.items():
@@ -113,6 +134,10 @@ def _show(name: str, found: dict[str, Any]) -> str:
         [kind, f["n"], *(f[key]["f1"] for key in METHODS), f["shipped"]["iou"], f["shipped"]["auc"]]
         for kind, f in found["manipulations"].items()
     ]
-    title = f"{name}: {found['tampered']} tampered, {found['real']} real images"
+    shortcut = found["size_format"]
+    title = (
+        f"{name}: {found['tampered']} tampered, {found['real']} real images; AUC of size and format alone "
+    )
+    title += f"{text(shortcut['auc'])}, {shortcut['note']}"
     by_kind = table("by manipulation: F1", ["", "n", *METHODS, "shipped IoU", "shipped AUC"], kinds)
     return table(title, header, rows) + "\n\n" + by_kind

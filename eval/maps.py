@@ -9,6 +9,11 @@ from sklearn.metrics import roc_auc_score
 
 from forensic_chat.data.laundering import Jpeg
 from forensic_chat.encoder import masks
+from forensic_chat.evidence import copymove as copies
+from forensic_chat.evidence import ghosts
+from forensic_chat.evidence.blocks import luma
+from forensic_chat.imaging.intake import ExaminedImage
+from forensic_chat.imaging.normalise import stored_view
 from forensic_chat.judgement import Judgement
 from forensic_chat.scoring.localisation import overlap
 
@@ -16,22 +21,38 @@ Levels = NDArray[np.uint8]
 """(H, W): the higher, the likelier changed."""
 Truth = NDArray[np.bool_]
 """(H, W)."""
+HALF = 127
+"""Of 255: the one threshold for every map. A map that is no probability runs from 0 to what 0.5 % of its
+pixels exceed."""
 
 
-def measure(judgement: Judgement, threshold: float, truth: Truth | None) -> dict[str, dict[str, float]]:
-    """Method -> `area` (share of the image marked); with a truth also `f1`, `iou`, `auc` and the `truth`'s
-    own share.
+def measure(
+    judgement: Judgement, threshold: float, truth: Truth | None, *, baselines: bool
+) -> dict[str, dict[str, float]]:
+    """Method -> `area` (share of the image marked); with a truth also `f1`, `iou`, `auc`, `otsu_iou` and the
+    `truth`'s own share.
 
     "shipped" is what a user gets: nothing where the verdict shows no mask. "ungated" is the mask at the same
-    threshold whatever the verdict. Baselines binarise by Otsu's method, image by image.
+    frozen threshold whatever the verdict. "half" is the mask at 0.5, as are the baselines. `otsu_iou` cuts
+    the map of any method by Otsu's rule instead, image by image.
     """
     image = judgement.image
     soft = masks.soft(judgement.perception.changes.mask, image.width, image.height)
     ungated = masks.full_size(judgement.perception.changes.mask, image.width, image.height, threshold) > 0
-    found = {"shipped": (shipped(judgement), soft), "ungated": (ungated, soft)}
-    for name, levels in {"ela": ela(image.pixels), "noise": noise(image.pixels)}.items():
-        found[name] = (otsu(levels), levels)
+    found = {"shipped": (shipped(judgement), soft), "ungated": (ungated, soft), "half": (soft > HALF, soft)}
+    if baselines:
+        found |= {name: (levels > HALF, levels) for name, levels in simple(image).items()}
     return {name: _figures(mask, levels, truth) for name, (mask, levels) in found.items()}
+
+
+def simple(image: ExaminedImage) -> dict[str, Levels]:
+    """What tools without training show of an image."""
+    return {
+        "ela": ela(image.pixels),
+        "noise": noise(image.pixels),
+        "ghost": ghost(image.pixels, image.orientation),
+        "copymove": copymove(image.pixels),
+    }
 
 
 def shipped(judgement: Judgement) -> Truth:
@@ -48,7 +69,13 @@ def _figures(mask: Truth, levels: Levels, truth: Truth | None) -> dict[str, floa
     if truth is None:
         return area
     fit = overlap(mask, truth)
-    figures = {"f1": fit.f1, "iou": fit.iou, "auc": pixel_auc(levels, truth), "truth": float(truth.mean())}
+    figures = {
+        "f1": fit.f1,
+        "iou": fit.iou,
+        "auc": pixel_auc(levels, truth),
+        "otsu_iou": overlap(otsu(levels), truth).iou,
+        "truth": float(truth.mean()),
+    }
     return area | {name: round(value, 6) for name, value in figures.items()}
 
 
@@ -81,6 +108,37 @@ def noise(pixels: NDArray[np.uint8]) -> Levels:
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     level = np.log(cv2.blur(np.abs(cv2.filter2D(grey, -1, kernel)), (16, 16)) + 0.5)
     return scaled(np.abs(level - np.median(level)))
+
+
+def ghost(pixels: NDArray[np.uint8], orientation: int = 1) -> Levels:
+    """JPEG ghost (Farid 2009): how much less than the others a block of 16 x 16 px changes when saved again,
+    at the quality where a region stands out most; zeros where none does. Blocks lie in the file's rows."""
+    grey = luma(ghosts.stored(pixels, orientation))
+    if min(grey.shape) < ghosts.GHOST_BLOCK or (best := ghosts.ghost(grey)) is None:
+        return np.zeros(pixels.shape[:2], np.uint8)
+    changes = ghosts.ghost_maps(grey)
+    low, high = changes.min(axis=0), changes.max(axis=0)
+    share = (changes[ghosts.QUALITIES.index(best[1])] - low) / np.maximum(high - low, 1e-6)
+    busy = high - low > 2.0
+    spared = np.where(busy, np.median(share[busy]) - share, 0).clip(0).astype(np.float32)
+    blocks = scaled(cv2.blur(spared, (3, 3)))
+    rows, columns = (side * ghosts.GHOST_BLOCK for side in blocks.shape)
+    upright = np.zeros(pixels.shape[:2], np.uint8)
+    stored_view(upright, orientation)[:rows, :columns] = cv2.resize(
+        blocks, (columns, rows), interpolation=cv2.INTER_NEAREST
+    )
+    return upright
+
+
+def copymove(pixels: NDArray[np.uint8]) -> Levels:
+    """Both places of the best verified copy (see evidence.copymove), 255 there and 0 elsewhere."""
+    grey, _ = copies.reduced(pixels)
+    copy = None if copies.is_graphic(luma(pixels)) else copies.find_copy(grey)
+    if copy is None:
+        return np.zeros(pixels.shape[:2], np.uint8)
+    both = (copy.first | copy.second).astype(np.uint8) * 255
+    size = (pixels.shape[1], pixels.shape[0])
+    return np.asarray(cv2.resize(both, size, interpolation=cv2.INTER_NEAREST))
 
 
 def scaled(values: NDArray[np.float32]) -> Levels:

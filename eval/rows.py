@@ -1,7 +1,8 @@
 """What the product said of each (image, chain), kept in an append-only JSONL file so that a run can go on.
 
 A row holds while the image, its mask, the models and the code that decides are the same; else the pair is
-examined again and the later row holds.
+examined again and the later row holds. Shards of a run keep files of their own beside it, from which the run
+without shards takes what it lacks: that is the merge.
 """
 
 import ast
@@ -13,10 +14,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 import forensic_chat
 from eval.delivery import Chain, deliver
 from eval.examples import Example
+from eval.files import write
 from eval.maps import measure
+from forensic_chat.encoder.masks import soft
 from forensic_chat.errors import InputRejected, UsageError
 from forensic_chat.judgement import Judgement
 
@@ -35,6 +42,9 @@ DECIDES = (
 )
 """The parts of the package, and of this folder, on which a row depends."""
 _MEASURES = ("rows.py", "maps.py", "delivery.py")
+MAPS = "maps"
+"""Beside the rows: the soft mask of every tampered image as it is, small, for the report's gallery."""
+MAP_SIDE = 320
 
 
 @dataclass(frozen=True)
@@ -81,11 +91,14 @@ def complete(
     maker: str,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Row]:
-    """A row for every example and chain, in that order; those that `path` lacks are made and appended.
+    """A row for every example and chain, in that order; those that `path` lacks are taken from shards beside
+    it or made, and appended.
 
     threshold: of the mask, frozen with the weights. Raises UsageError for unusable files.
     """
     earlier, length = read(path)
+    shards = [row for other in shards_beside(path) for row in read(other)[0].values()]
+    given = {(row.id, row.chain, row.content, row.maker): row for row in shards}
     wanted = [(example, *chain) for chain in chains for example in examples]
     path.parent.mkdir(parents=True, exist_ok=True)
     found = []
@@ -95,13 +108,20 @@ def complete(
             content = _content(example)
             row = earlier.get((example.id, name))
             if row is None or (row.content, row.maker) != (content, maker):
-                row = examine(example, name, steps, look, threshold, content, maker)
+                row = given.get((example.id, name, content, maker))
+                if row is None:
+                    row = examine(example, name, steps, look, threshold, content, maker, path.parent)
                 rows.write(json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n")
                 rows.flush()
                 os.fsync(rows.fileno())
                 on_step(done, len(wanted))
             found.append(row)
     return found
+
+
+def shards_beside(path: Path) -> list[Path]:
+    """rows.1-of-2.jsonl, rows.2-of-2.jsonl, … of rows.jsonl; none of a shard's own file."""
+    return sorted(path.parent.glob(f"{path.stem}.*-of-*{path.suffix}"))
 
 
 def read(path: Path) -> tuple[dict[tuple[str, str], Row], int]:
@@ -133,22 +153,44 @@ def complete_lines(path: Path, make: Callable[[dict[str, Any]], Line], what: str
 
 
 def examine(
-    example: Example, chain: str, steps: Chain, look: Look, threshold: float, content: str, maker: str
+    example: Example,
+    chain: str,
+    steps: Chain,
+    look: Look,
+    threshold: float,
+    content: str,
+    maker: str,
+    out: Path,
 ) -> Row:
-    """One new row."""
+    """One new row; of a tampered image as it is, also its soft mask in `out`/maps."""
     try:
         data, name, truth = deliver(example, steps)
         judgement = look(data, name)
     except InputRejected as error:
         return Row(example.id, chain, content, maker, error=str(error))
     image, verdict = judgement.image, judgement.verdict
-    masks = {} if example.label == "synthetic" else measure(judgement, threshold, truth)
+    masks = {} if example.label == "synthetic" else measure(judgement, threshold, truth, baselines=not steps)
+    if example.mask is not None and not steps:
+        cells = judgement.perception.changes.mask
+        write(out / map_of(content), _small_png(cells, image.width, image.height))
     return Row(
         example.id, chain, content, maker, image.format, image.width, image.height, len(data),
         verdict.label, verdict.probabilities.model_dump(), verdict.fake_probability,
         [[f.kind, f.supports, f.strength, f.false_alarm_rate] for f in judgement.findings],
         masks, round(sum(judgement.timings.values()), 4),
     )  # fmt: skip
+
+
+def map_of(content: str) -> str:
+    """Where the soft mask of a row's image lies, from the folder of the rows."""
+    return f"{MAPS}/{content[:24]}.png"
+
+
+def _small_png(cells: NDArray[np.float32], width: int, height: int) -> bytes:
+    scale = min(1.0, MAP_SIDE / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(soft(cells, width, height), size, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".png", small)[1])
 
 
 def _content(example: Example) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from eval.examples import Example
 from eval.rows import Row
 from forensic_chat.schema import CLASSES
-from forensic_chat.scoring.detection import rate_upper_bound
+from forensic_chat.scoring.detection import group_intervals, rate_upper_bound
 
 Pairs = Sequence[tuple[Example, Row]]
 LABELS = [*CLASSES, "inconclusive"]
@@ -91,23 +91,31 @@ def abstention(pairs: Pairs) -> dict[str, float | None]:
     return result | {"coverage_real": per_class[0]["coverage"], "coverage_fake": per_class[1]["coverage"]}
 
 
-def kinds(pairs: Pairs) -> list[dict[str, Any]]:
-    """Every generator, manipulation and source of reals, largest first."""
-    cells: dict[tuple[str, str], list[Row]] = {}
+def kinds(pairs: Pairs, seed: int = 0, draws: int = 500) -> list[dict[str, Any]]:
+    """Every generator, manipulation and source of reals, largest first. interval: of `above_half`, whole
+    groups redrawn; None where all are of one group."""
+    cells: dict[tuple[str, str], list[tuple[Example, Row]]] = {}
     for e, r in pairs:
-        cells.setdefault((e.label, e.kind), []).append(r)
+        cells.setdefault((e.label, e.kind), []).append((e, r))
     found = [
         {
             "label": label,
             "kind": kind,
-            "n": len(rows),
-            "above_half": _mean([r.fake > 0.5 for r in rows]),
-            "labelled_fake": _mean([r.accused for r in rows]),
-            "inconclusive": _mean([not r.answered for r in rows]),
+            "n": len(mine),
+            "above_half": _mean([r.fake > 0.5 for _, r in mine]),
+            "labelled_fake": _mean([r.accused for _, r in mine]),
+            "inconclusive": _mean([not r.answered for _, r in mine]),
+            "interval": _interval(mine, seed, draws),
         }
-        for (label, kind), rows in cells.items()
+        for (label, kind), mine in cells.items()
     ]
     return sorted(found, key=lambda row: (CLASSES.index(row["label"]), -row["n"], row["kind"]))
+
+
+def _interval(pairs: Pairs, seed: int, draws: int) -> tuple[float, float] | None:
+    hits = np.array([r.fake > 0.5 for _, r in pairs], float)
+    groups = [e.group for e, _ in pairs]
+    return group_intervals(lambda index: {"hits": float(hits[index].mean())}, groups, draws, seed).get("hits")
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -7,12 +7,14 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import forensic_chat
 from eval import guards
+from eval.bars import Step
 from eval.examples import Example
 from eval.explanation import answers, figures, items, pictures
 from eval.explanation.answers import Answer, System
@@ -22,11 +24,27 @@ from eval.explanation.items import Item
 from eval.explanation.judge import Judge, JudgeConfig, judged, require_other_family
 from eval.explanation.sheet import ANSWERS, ITEMS, JUDGED, SCORES
 from eval.explanation.systems import named
+from eval.files import of_shard
+from eval.files import write as write_file
+from eval.shortcuts import size_format
 from forensic_chat.errors import UsageError
 from forensic_chat.examiner import Examiner
+from forensic_chat.schema import CLASSES
 
-Step = Callable[[int, int], None]
+Bar = Callable[[str], AbstractContextManager[Step]]
 TIMINGS = "timings.json"
+
+
+def lacking(examples: list[Example] | None) -> str:
+    """The classes without an image that can be asked about; "" where none lacks, or pictures are made."""
+    if examples is None:
+        return ""
+    return " and no ".join(label for label in CLASSES if label not in items.countable(examples))
+
+
+def most(examples: list[Example]) -> int:
+    """As many items as the rarest class allows."""
+    return items.PER_IMAGE * len(CLASSES) * min(items.countable(examples).values())
 
 
 def images(examples: list[Example] | None, options: Namespace) -> list[Example]:
@@ -38,9 +56,9 @@ def images(examples: list[Example] | None, options: Namespace) -> list[Example]:
 
 
 def measure(
-    chosen: list[Example], options: Namespace, examiner: Callable[[], Examiner], on_step: Callable[[], Step]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Ask, score and compare the systems; what made the figures, and the figures.
+    chosen: list[Example], options: Namespace, examiner: Callable[[], Examiner], bar: Bar
+) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Ask, score and compare the systems; what made the figures, and the figures. A shard only asks.
 
     Writes OUT/items.jsonl, answers.jsonl, scores.jsonl, timings.json and, with a judge, its replies and
     grades. Raises UsageError, InputRejected, BackendUnavailable.
@@ -58,14 +76,20 @@ def measure(
     if config:
         require_other_family(config, systems)
     clock.append(time.perf_counter())
-    said = {
-        system.name: answers.complete(asked, system, options.out / ANSWERS, on_step()) for system in systems
-    }
+    mine = asked if options.shard is None else _part(asked, chosen, options.shard)
+    said = {}
+    for system in systems:
+        with bar(f"explanation, {system.name}") as on_step:
+            kept = of_shard(options.out / ANSWERS, options.shard)
+            said[system.name] = answers.complete(mine, system, kept, on_step)
+    if options.shard is not None:
+        return None
     clock.append(time.perf_counter())
     found = {name: figures.lines(asked, mine) for name, mine in said.items()}
     write_scores(found, options.out / SCORES)
     first = names[0]
     result: dict[str, Any] = {
+        "size_format": _size_format(asked, options.seed),
         "systems": {
             name: figures.figures(lines, options.seed, options.draws) for name, lines in found.items()
         },
@@ -83,6 +107,23 @@ def measure(
     if config:
         result["judge"] = _judge(config, found, options.out)
     return about(asked, systems, options), result
+
+
+def _part(asked: list[Item], chosen: list[Example], shard: tuple[int, int]) -> list[Item]:
+    """A shard's items: all of an image, so that it is examined once."""
+    mine = {example.id for example in chosen[shard[0] - 1 :: shard[1]]}
+    return [item for item in asked if item.example.id in mine]
+
+
+def _size_format(asked: list[Item], seed: int) -> dict[str, Any]:
+    """Of real against fake images, each once."""
+    images = list({item.example.id: item for item in asked}.values())
+    return size_format(
+        [(*item.truth.size, item.truth.format) for item in images],
+        [item.truth.label != "real" for item in images],
+        [item.example.source for item in images],
+        seed,
+    )
 
 
 def about(asked: list[Item], systems: list[System], options: Namespace) -> dict[str, Any]:
@@ -114,6 +155,7 @@ def write_scores(found: dict[str, list[Line]], path: Path) -> None:
             {
                 "item": line.item.id,
                 "system": name,
+                "group": line.item.example.group,
                 "truth": line.item.truth.label,
                 "verdict": line.scored.verdict,
                 "aspects": line.scored.aspects,
@@ -147,12 +189,14 @@ def _judge(config: JudgeConfig, found: dict[str, list[Line]], out: Path) -> dict
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    write_file(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
 
 
 def show(found: dict[str, Any]) -> str:
     """The figures as text."""
     text = figures.show(found["systems"], found["pairs"])
+    alone, note = found["size_format"].values()
+    text += f"\n\nAUC of size and format alone on these images: {figures.number(alone)}, {note}"
     if "judge" in found:
         graded = {k: v for k, v in found["judge"].items() if k in ("systems", "bias", "agreement")}
         text += f"\n\njudged by {found['judge']['model']}: {json.dumps(graded)}"

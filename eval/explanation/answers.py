@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from eval.explanation.facts import Evidence
 from eval.explanation.items import Item
-from eval.rows import complete_lines
+from eval.rows import complete_lines, shards_beside
 from forensic_chat.errors import AnswerUnparsable, InputRejected
 from forensic_chat.schema import Finding, Region
 
@@ -85,9 +85,11 @@ def complete(
     path: Path,
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Answer]:
-    """An answer of the system to every item, in that order; those that `path` lacks are asked for and
-    appended. Raises UsageError for a file with other content, BackendUnavailable."""
+    """An answer of the system to every item, in that order; those that `path` lacks are taken from shards
+    beside it or asked for, and appended. Raises UsageError for a file with other content, BackendUnavailable."""
     earlier, length = read(path)
+    shards = [answer for other in shards_beside(path) for answer in read(other)[0].values()]
+    given = {(a.item, a.system, a.content, a.maker): a for a in shards}
     maker = system.maker
     found = []
     with path.open("ab") as lines:
@@ -96,7 +98,8 @@ def complete(
             content = item.content
             known = earlier.get((item.id, system.name))
             if known is None or (known.content, known.maker) != (content, maker):
-                known = ask(item, system, content, maker)
+                known = given.get((item.id, system.name, content, maker))
+                known = known or ask(item, system, content, maker)
                 lines.write(json.dumps(asdict(known), ensure_ascii=False).encode() + b"\n")
                 lines.flush()
                 os.fsync(lines.fileno())

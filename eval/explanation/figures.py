@@ -66,6 +66,9 @@ def figures(found: Sequence[Line], seed: int, draws: int) -> dict[str, Any]:
     return {
         "items": len(found),
         "aspects": _aspects(found, seed, draws),
+        "unseen_sources": _aspects(
+            [line for line in found if not line.item.example.in_training], seed, draws
+        ),
         "classes": {
             label: _aspects([line for line in found if line.item.truth.label == label], seed, draws)
             for label in CLASSES
@@ -149,8 +152,15 @@ def paired(a: Sequence[Line], b: Sequence[Line], seed: int, draws: int) -> dict[
     """
     if [line.item.id for line in a] != [line.item.id for line in b]:
         raise ValueError("two systems are compared on the same items only")
-    gaps = np.array([x.values for x in a]) - np.array([y.values for y in b])
-    groups = [line.item.example.group for line in a]
+    values = (np.array([line.values for line in lines]) for lines in (a, b))
+    return differences(*values, [line.item.example.group for line in a], seed, draws)
+
+
+def differences(
+    a: NDArray[np.float64], b: NDArray[np.float64], groups: Sequence[str], seed: int, draws: int
+) -> dict[str, Any]:
+    """As `paired`, of (N, 6) values in the order of `COLUMNS` and the group of each of the N items."""
+    gaps = a - b
     intervals = group_intervals(_column_means(gaps), groups, draws, seed)
     chances = _sign_flips(gaps, groups, seed)
     return {
@@ -183,9 +193,9 @@ def show(systems: Mapping[str, dict[str, Any]], pairs: Sequence[dict[str, Any]])
         parts.append(table(f"{name}: by class and by kind of instruction", header, rows))
         places, said = f["places"], f["sentences"]
         parts.append(
-            f"{name}: IoU of places on {places['tampered']} items {_text(places['iou'])}; sentences "
+            f"{name}: IoU of places on {places['tampered']} items {number(places['iou'])}; sentences "
             + ", ".join(f"{count} {outcome}" for outcome, count in said.items())
-            + f"; real images given artefacts {_text(f['reals_given_artefacts'])}"
+            + f"; real images given artefacts {number(f['reals_given_artefacts'])}"
             + f"; {len(f['unparsable'])} unparsable, counted as wrong"
         )
     if pairs:
@@ -210,7 +220,7 @@ def _p(pair: Mapping[str, Any]) -> str:
     return f"{pair['by'][MEAN]['p']:.4f}"
 
 
-def _text(value: float | None) -> str:
+def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 

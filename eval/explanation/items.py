@@ -5,6 +5,7 @@ real, synthetic and tampered.
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from eval.examples import Example, sample
 from eval.explanation import truth
 from eval.explanation.kinds import KINDS, OPENING
 from eval.explanation.truth import Statement, Truth
+from eval.files import write as write_file
 from forensic_chat.errors import UsageError
 from forensic_chat.schema import CLASSES
 
@@ -44,6 +46,11 @@ class Item:
         digest = hashlib.sha256(self.example.path.read_bytes())
         digest.update("\0".join(self.turns).encode())
         return digest.hexdigest()
+
+
+def countable(examples: Sequence[Example]) -> Counter[str]:
+    """Images of each class that can be asked about: no screenshots."""
+    return Counter(e.label for e in examples if not e.screenshot)
 
 
 def choose(examples: Sequence[Example], limit: int | None, seed: int) -> list[Example]:
@@ -109,7 +116,7 @@ def write(items: Iterable[Item], path: Path) -> None:
             "made_by": item.example.kind,
         }
         lines.append(json.dumps(record, ensure_ascii=False))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_file(path, ("\n".join(lines) + "\n").encode())
 
 
 def truth_of(record: Mapping[str, Any]) -> Truth:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eval.examples import Example
+from eval.files import write as write_file
 from forensic_chat.data.forge import MANIPULATIONS, ForgeFailed, forge
 from forensic_chat.schema import CLASSES
 
@@ -32,13 +33,13 @@ def write(out: Path, n: int, seed: int) -> list[Example]:
             name = list(MANIPULATIONS)[number // len(CLASSES) % len(MANIPULATIONS)]
             scene, mask, kind = _forged(scene, name, rng)
         path = out / ("fake" if label == "synthetic" else label) / f"{number:04d}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_jpeg(scene, int(rng.choice(QUALITIES))))
+        write_file(path, _jpeg(scene, int(rng.choice(QUALITIES))))
         beside = None
         if mask is not None:
             beside = out / "mask" / f"{number:04d}.png"
-            beside.parent.mkdir(exist_ok=True)
-            Image.fromarray(mask).save(beside)
+            coded = io.BytesIO()
+            Image.fromarray(mask).save(coded, "PNG")
+            write_file(beside, coded.getvalue())
         name = path.relative_to(out).as_posix()
         found.append(Example(name, path, label, kind, "made by code", f"{number:04d}", beside))
     return found

@@ -214,9 +214,10 @@ PLATFORMS: dict[str, tuple[Step, ...]] = {
     "screenshot": (Screenshot(0.8, 0.02, 255),),
     "jpeg-q70": (Jpeg(70),),
     "webp-q75": (Webp(75),),
+    "crop-jpeg-q85": (Crop(0.05, 0.05, 0.9, 0.9), Jpeg(85)),
 }
-"""Fixed chains for evaluation. The platforms don't publish theirs: these are approximations by size and
-quality.
+"""Fixed chains for evaluation: the images as they are, and eight ways to pass them on. The platforms don't
+publish theirs: these are approximations by size and quality.
 """
 
 _WEIGHTS: dict[str, float] = {

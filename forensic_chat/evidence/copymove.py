@@ -50,7 +50,7 @@ class Copy:
     """Keypoints that agree on the transform."""
 
 
-def _reduced(pixels: npt.NDArray[np.uint8]) -> tuple[Grey, float]:
+def reduced(pixels: npt.NDArray[np.uint8]) -> tuple[Grey, float]:
     """Brightness at most `MAX_SIDE` long and about `_FEATURE_PIXELS` large, and the scale it was reduced
     by.
     """
@@ -193,7 +193,7 @@ def observe(image: ExaminedImage) -> list[Observation]:
     if is_graphic(luma(image.pixels)):
         clean = "Copies were not looked for: in a graphic or screenshot repeated parts are normal."
         return [Observation("copymove.matches", clean, clean, None)]
-    grey, scale = _reduced(image.pixels)
+    grey, scale = reduced(image.pixels)
     copy = find_copy(grey)
     if copy is None:
         clean = "No part of the image was found twice (0 matching points)."

@@ -5,16 +5,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval import detection, evidence, localisation, maps, robustness, verdicts
+from eval import curves, degradation, detection, evidence, localisation, maps, robustness, verdicts
 from eval.examples import Example
 from eval.rows import Row
-from eval.shortcuts import size_format_auc
-from forensic_chat.scoring.detection import balanced_nll, equal_error_rate, group_intervals, hit_rate_at
+from eval.shortcuts import size_format
+from forensic_chat.data.laundering import Jpeg
+from forensic_chat.scoring.detection import (
+    balanced_nll,
+    equal_error_rate,
+    expected_calibration_error,
+    group_intervals,
+    hit_rate_at,
+)
 from forensic_chat.scoring.localisation import overlap
 
 
@@ -83,7 +91,9 @@ def test_screenshots_forgeries_and_failures_stand_apart() -> None:
     assert found["screenshots"]["labelled"]["hits"] == 1
     assert found["forged vs their originals"]["auc"] == 1.0
     assert found["told"]["real"] == {"real": 2, "synthetic": 0, "tampered": 1, "inconclusive": 1}
-    assert "size/format AUC" in detection.show(found)
+    shown = detection.show(found)
+    assert "size/format AUC" in shown
+    assert "too few sources: 1 sources of real and 1 of fake images" in shown
 
 
 def test_accuracy_micro_and_macro() -> None:
@@ -153,28 +163,38 @@ def test_intervals_resample_groups_not_images() -> None:
 
 
 def test_size_and_format_alone_are_scored() -> None:
-    def rows(kinds: list[str]) -> list[Row]:
-        return [
-            replace(PAIRS[0][1], format=kind, bytes=900 + 7 * k, width=64 + k) for k, kind in enumerate(kinds)
-        ]
+    y = [k % 2 == 1 for k in range(80)]
+    sources = [f"{k % 2}{k % 5}" for k in range(80)]
+    told = size_format([(640 + k, 480, ("JPEG", "PNG")[k % 2]) for k in range(80)], y, sources, 0)
+    assert told == {"auc": 1.0, "note": "over 5 sources of real and 5 of fake images"}
+    sizes = np.random.default_rng(0).integers(300, 2000, (80, 2)).tolist()
+    same = size_format([(w, h, "JPEG") for w, h in sizes], y, sources, 0)
+    assert same["auc"] is not None
+    assert 0.25 < same["auc"] < 0.75
+    square = [(1024, 1024) if fake else (w, h) for (w, h), fake in zip(sizes, y, strict=True)]
+    by_side = size_format([(w, h, "JPEG") for w, h in square], y, sources, 0)
+    assert by_side["auc"] == 1.0
 
-    y = [k % 2 == 1 for k in range(40)]
-    groups = [str(k) for k in range(40)]
-    assert size_format_auc(rows(["JPEG", "PNG"] * 20), y, groups, 0) == 1.0
-    same = size_format_auc(rows(["JPEG"] * 40), y, groups, 0)
-    assert same is not None
-    assert same < 0.75
-    assert size_format_auc(rows(["JPEG"] * 40), y, ["one"] * 40, 0) is None
+
+def test_size_and_format_are_predicted_for_sources_left_out() -> None:
+    """Each source has a size of its own: known sources would be told apart, unseen ones are not."""
+    y = [k % 2 == 1 for k in range(160)]
+    number = [k % 2 + 2 * (k // 2 % 8) for k in range(160)]
+    widths = np.random.default_rng(3).permutation(np.arange(400, 2000, 100))
+    found = size_format([(int(widths[k]), 700, "JPEG") for k in number], y, list(map(str, number)), 0)
+    assert found["auc"] is not None
+    assert found["auc"] < 0.8
+    few = size_format([(640, 480, "JPEG")] * 160, y, ["a" if fake else str(k) for k, fake in enumerate(y)], 0)
+    assert few["auc"] is None
+    assert few["note"] == "too few sources: 80 sources of real and 1 of fake images; 4 of each are needed"
 
 
 def fit(f1: float, iou: float, truth: float = 0.2) -> dict[str, float]:
-    return {"f1": f1, "iou": iou, "auc": 0.9, "area": 0.1, "truth": truth}
+    return {"f1": f1, "iou": iou, "auc": 0.9, "otsu_iou": 0.1, "area": 0.1, "truth": truth}
 
 
 def masked(name: str, label: Any, figures: dict[str, float], **more: Any) -> tuple[Example, Row]:
-    return pair(
-        name, label, 0.9, masks=dict.fromkeys(("shipped", "ungated", "ela", "noise"), figures), **more
-    )
+    return pair(name, label, 0.9, masks=dict.fromkeys((*localisation.METHODS,), figures), **more)
 
 
 def test_masks_are_averaged_over_images_and_over_manipulations() -> None:
@@ -283,3 +303,88 @@ def test_a_finding_is_held_to_the_rate_it_states() -> None:
     text = evidence.show(found)
     assert "NO" in text
     assert "1 other kinds never did" in text
+
+
+def test_figures_on_unseen_sources_stand_beside_the_others() -> None:
+    known = [(replace(e, in_training=True), r) for e, r in PAIRS[:4]]
+    found = detection.figures([*known, *PAIRS[4:9], pair("r9", "real", 0.0)], 0, 10)
+    assert found["pairs"]["real vs synthetic"]["real"] == 5
+    assert found["unseen_sources"]["real vs synthetic"]["real"] == 1
+    assert found["unseen_sources"]["real vs synthetic"]["auc"] == 1.0
+    assert detection.figures(PAIRS, 0, 10)["unseen_sources"] is None
+    assert "unseen sources: real vs synthetic" in detection.show(found)
+
+
+def test_generators_have_intervals_where_groups_allow() -> None:
+    found = {k["kind"]: k["interval"] for k in verdicts.kinds(PAIRS[:9], 0, 200)}
+    low, high = found["real"]
+    assert 0 <= low < 0.5 < high <= 1
+    assert found["B"] is None
+
+
+def test_each_generator_is_counted_in_each_chain_at_thresholds_frozen_before() -> None:
+    later = [(e, replace(r, chain="jpeg", fake=r.fake - 0.3, verdict="real")) for e, r in PAIRS[:9]]
+    found = robustness.figures([*PAIRS, *later])["chains"]
+    assert found["clean"]["found_by_kind"]["synthetic: A"] == {"n": 3, "labelled": 1.0, "above_half": 1.0}
+    assert found["jpeg"]["found_by_kind"]["synthetic: A"] == {
+        "n": 3, "labelled": 0.0, "above_half": pytest.approx(1 / 3),
+    }  # fmt: skip
+    assert found["jpeg"]["found"]["tampered"]["n"] == 1
+    assert found["jpeg"]["size_format"]["auc"] is None
+
+
+def test_damage_is_drawn_in_order_of_its_strength() -> None:
+    noisy = "noise, sigma in grey levels"
+    later = [(e, replace(r, chain=f"{noisy} 5", fake=1 - r.fake)) for e, r in PAIRS]
+    found = degradation.figures([*PAIRS, *later])
+    curve = found["curves"][noisy]
+    assert [p["x"] for p in curve] == [0, 2, 5, 10]
+    assert [p["n"] for p in curve] == [9, 0, 9, 0]
+    first, third = (curve[k]["auc"]["real vs synthetic"] for k in (0, 2))
+    assert first == pytest.approx(13 / 16)
+    assert third == pytest.approx(3 / 16)
+    assert curve[1]["auc"]["real vs synthetic"] is None
+    assert [p["x"] for p in found["curves"]["JPEG quality"]] == [50, 65, 80, 95]
+    assert "JPEG quality 50" in degradation.show(found)
+
+
+def test_reliability_weighs_both_classes_alike() -> None:
+    p, y = np.array([0.1, 0.1, 0.1, 0.95]), np.array([False, False, True, True])
+    found = curves.reliability(p, y)
+    np.testing.assert_allclose(found.stated, [0.1, 0.95])
+    np.testing.assert_allclose(found.observed, [0.25 / 0.75, 1])
+    np.testing.assert_allclose(found.weight, [0.75, 0.25])
+    gap = np.sum(found.weight * np.abs(found.stated - found.observed))
+    assert gap == pytest.approx(expected_calibration_error(p, y))
+
+
+def test_risk_grows_with_coverage_where_the_unsure_are_wrong() -> None:
+    p, y = np.array([0.0, 0.4, 1.0, 0.4]), np.array([False, False, True, True])
+    coverage, risk = curves.risk_coverage(p, y)
+    np.testing.assert_allclose(coverage, [0.5, 1.0])
+    np.testing.assert_allclose(risk, [0.0, 0.25])
+
+
+def test_a_ghost_map_finds_what_was_saved_before(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scene = cv2.GaussianBlur(rng.integers(0, 256, (256, 256, 3)).astype(np.uint8), (0, 0), 1.0)
+    low, _ = Jpeg(60, "4:4:4").apply(scene, None)
+    mixed = scene.copy()
+    mixed[64:160, 64:176] = low[64:160, 64:176]
+    truth = np.zeros((256, 256), bool)
+    truth[64:160, 64:176] = True
+    assert maps.pixel_auc(maps.ghost(mixed), truth) > 0.9
+    turned = np.ascontiguousarray(np.rot90(mixed, -1))  # upright; the file lies down: orientation 6
+    np.testing.assert_array_equal(maps.ghost(turned, 6), np.rot90(maps.ghost(mixed), -1))
+    assert maps.ghost(scene[:12, :12]).max() == 0
+
+
+def test_a_copy_map_marks_both_places() -> None:
+    rng = np.random.default_rng(1)
+    scene = cv2.GaussianBlur(rng.integers(0, 256, (320, 320, 3)).astype(np.uint8), (0, 0), 1.5)
+    scene[200:290, 190:300] = scene[30:120, 20:130]
+    found = maps.copymove(scene) > 0
+    truth = np.zeros((320, 320), bool)
+    truth[200:290, 190:300] = truth[30:120, 20:130] = True
+    assert overlap(found, truth).iou > 0.6
+    assert not maps.copymove(np.full((64, 64, 3), 9, np.uint8)).any()

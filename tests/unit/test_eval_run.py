@@ -1,6 +1,7 @@
 """From folders and manifests to results.json: sampling, resuming, delivery; a made-up examiner decides."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -124,6 +125,45 @@ def test_a_manifest_says_what_training_knows(tmp_path: Path) -> None:
         read(tmp_path, "holdout")
     with pytest.raises(UsageError, match="neither a folder nor a manifest"):
         read(tmp_path / "none", None)
+
+
+def test_a_manifest_needs_no_more_than_paths_and_labels(tmp_path: Path) -> None:
+    lines = [
+        {"path": "a.jpg", "label": "real"},
+        {"path": "b/c.png", "label": "tampered", "mask": "m.png", "width": "?"},
+    ]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    (tmp_path / "list.csv").write_text(
+        "path,label,mask,group\na.jpg,real,,\nb/c.png,tampered,m.png,\n", "utf-8"
+    )
+    found = read(tmp_path / "list.jsonl", "val")
+    assert found == read(tmp_path / "list.csv", "val") == read(tmp_path / "list.csv", None)
+    assert [(e.kind, e.source, e.group, e.in_training) for e in found] == [
+        ("not stated", "not stated", "a.jpg", False), ("not stated", "not stated", "b/c.png", False),
+    ]  # fmt: skip
+    assert found[1].mask == tmp_path / "m.png"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"path": "a.jpg", "label": "fake"}', "'real' or 'synthetic' or 'tampered'"),
+        ('{"label": "real"}', "line 1: field 'path' is missing"),
+        ('{"path": "a.jpg", "label": "tampered"}', "needs its mask"),
+        ('{"path": "a.jpg", "label": "real", "group": 3}', "field 'group' is 3; write a string"),
+        ("a.jpg real", "not a JSON object"),
+    ],
+)
+def test_a_line_that_is_not_right_is_named(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text(line, "utf-8")
+    with pytest.raises(UsageError, match=re.escape(message)):
+        read(tmp_path, None)
+
+
+def test_a_mask_may_have_another_image_ending(data: Path) -> None:
+    (data / "mask/splice/e.png").rename(data / "mask/splice/e.png.bmp")
+    found = {e.id: e for e in read(data, "val")}
+    assert found["tampered/splice/e.png"].mask == data / "mask/splice/e.png.bmp"
 
 
 def test_of_an_image_kept_whole_and_as_crops_one_is_measured(tmp_path: Path) -> None:
