@@ -19,7 +19,7 @@ LIMITS = (
     "MODEL_CARD.md has the error rates."
 )
 BASE_RATE = (
-    "The probabilities assume that half of all images are real, a quarter synthetic and a quarter tampered. "
+    "The probabilities assume that half of all images are real, a third synthetic and a sixth tampered. "
     "Where fakes are rarer, a fake verdict is right less often than its number says."
 )
 REAL_MEANS = (

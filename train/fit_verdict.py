@@ -34,7 +34,7 @@ CHANGE_C = 0.05
 """Inverse L2 strength of the fit that lets the mask speak alone."""
 AXES = 768
 """Principal axes of a view's features that the tower's heads read."""
-PRIOR = {"real": 0.5, "synthetic": 0.35, "tampered": 0.075, "forged": 0.075, "remade": 0.02}
+PRIOR = {"real": 0.5, "synthetic": 0.33, "tampered": 0.085, "forged": 0.085, "remade": 0.02}
 """Weights of the fit: half real, half fake, so that 0.5 is the operating point; photos tampered with by others and
 by us (`forged`) count alike. Photos that we passed through an autoencoder (`remade`) teach the tower's heads alone."""
 

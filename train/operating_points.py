@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensic_chat.encoder.verdict import softmax
+from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import rate_upper_bound
 from forensic_chat.scoring.localisation import overlap
 
+MISSED = 0.1
+"""The rate of generated images that may be called photos."""
 ACCUSATIONS = 0.03
 """The rate of photos labelled fake that the undecided band is to keep below, in every variant."""
 MARKED_PHOTOS = 0.03
@@ -40,7 +43,7 @@ def freeze(points: Points) -> dict[str, object]:
     labels = points.labels[points.use]
     fake, real = 1 - p[..., 0], labels == 0
     high = max(0.5, max(float(np.quantile(fake[real, v], 1 - ACCUSATIONS)) for v in range(fake.shape[1])))
-    low = min(0.5, float(np.quantile(fake[~real], 0.1)))
+    low = min(0.5, float(np.quantile(fake[labels == 1], MISSED)))
     changed = 1 / (1 + np.exp(-points.changed[points.use]))
     gate = max(above(changed[real, v], MARKED_PHOTOS) for v in range(fake.shape[1]))
     threshold = mask_threshold(points, gate)
@@ -55,9 +58,9 @@ def freeze(points: Points) -> dict[str, object]:
         )
     }
     answered = ((fake <= undecided[0]) & ~shown) | (fake >= undecided[1])
-    covered = np.mean([answered[labels == k].mean() for k in range(3)])
+    covered = {name: round(float(answered[labels == k].mean()), 3) for k, name in enumerate(CLASSES)}
     accused = (fake[real] >= undecided[1]).mean(0)
-    print(f"undecided {undecided}: coverage, mean of the classes', {covered:.3f}")
+    print(f"undecided {undecided}: share that gets an answer {covered}")
     print(
         f"photos labelled fake {accused.round(3).tolist()}, shown with a mask {shown[real].mean(0).round(3).tolist()}"
     )
@@ -74,7 +77,7 @@ def freeze(points: Points) -> dict[str, object]:
 
 def above(scores: NDArray[np.float32], rate: float) -> float:
     """The least thousandth that at most `rate` of the scores reach."""
-    return float(np.floor(np.quantile(scores, 1 - rate, method="higher") * 1000 + 1) / 1000)
+    return float(np.floor(float(np.quantile(scores, 1 - rate, method="higher")) * 1000 + 1) / 1000)
 
 
 def bound(flagged: NDArray[np.bool_]) -> float:
@@ -90,13 +93,14 @@ def mask_threshold(points: Points, gate: float) -> float:
     ]
     names = sorted({points.kinds[k] for k in tampered})
     best, found = 0.5, -1.0
-    for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
+    for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         f1 = {
             k: overlap(points.masks[k][0] > threshold * 255, points.truths[k]).f1 if shown[k] else 0.0
             for k in tampered
         }
         means = {name: float(np.mean([f1[k] for k in tampered if points.kinds[k] == name])) for name in names}
-        print(f"mask over {threshold}: mean F1 where shown, else 0: {means}")
+        told = " ".join(f"{name} {value:.3f}" for name, value in means.items())
+        print(f"mask over {threshold}, mean F1 where shown, else 0: {told}")
         if np.mean(list(means.values())) > found:
             best, found = threshold, float(np.mean(list(means.values())))
     return best
