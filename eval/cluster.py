@@ -16,7 +16,7 @@ STORE_BYTES = 80 * 2**20
 
 
 def run(tasks: Sequence[Callable[[], None]], on_step: Step) -> None:
-    """Run every task once, a CPU core each. Raises UsageError without Ray; and what a task raised, when the
+    """Run every task once, a CPU core each. Raises UsageError without a Ray that runs; and what a task raised, when the
     others that run have been stopped."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     try:
@@ -25,7 +25,14 @@ def run(tasks: Sequence[Callable[[], None]], on_step: Step) -> None:
         raise UsageError('Ray is not installed; pip install "forensic-chat[ray]", or use --shard') from None
     local = {"address": "local", "num_cpus": len(tasks), "object_store_memory": STORE_BYTES}
     where: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else local | {"include_dashboard": False}
-    ray.init(**where, configure_logging=False, log_to_driver=False)
+    try:
+        ray.init(**where, configure_logging=False, log_to_driver=False)
+    except Exception as error:  # bare ones, where its processes don't come up
+        ray.shutdown()
+        raise UsageError(
+            f"Ray can't be reached or started ({error!s:.120}); look at RAY_ADDRESS and the machine's load, or use "
+            "--shard"
+        ) from error
     try:
         start = ray.remote(num_cpus=1, max_retries=0)(_call)
         running = [start.remote(task) for task in tasks]

@@ -284,7 +284,7 @@ def test_delivery_codes_what_the_chain_makes(chain: str, data: Path) -> None:
     assert not arrived.anomalies  # the name says what the bytes are
     assert truth is not None
     assert truth.shape == arrived.pixels.shape[:2]
-    assert 0.4 < truth.mean() <= 0.5
+    assert 0.4 < truth.mean() <= 0.51
 
 
 def test_a_truth_turns_with_its_image(tmp_path: Path) -> None:
