@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from forensic_chat.dialogue import Dialogue
     from forensic_chat.mllm.backends.base import Backend
 
-SPEAKS = ("mllm", "telling.py", "dialogue.py", "data/protocol.py", "data/rationales.py", "data/sentences.py")
+SPEAKS = (
+    "mllm",
+    "telling.py",
+    "dialogue.py",
+    "data/followups.py",
+    "data/languages.py",
+    "data/protocol.py",
+    "data/questions.py",
+    "data/rationales.py",
+    "data/sentences.py",
+    "data/terms.py",
+)
 """The parts of the package on which words depend, beside those on which verdicts do."""
 BY_CODE = "the rationale was written by code"
 """How the product's warning begins when the model's own could not be read as claims."""
@@ -33,7 +44,8 @@ BY_CODE = "the rationale was written by code"
 class ExaminerSystem:
     """Our product as a user gets it: examined once, each item a conversation of its own about the image.
 
-    A rationale that code wrote in the model's place is not the model's: only its verdict line counts.
+    A rationale that code wrote as a whole in the model's place is not the model's: only its verdict line counts.
+    Claims that code adds where the model's fail, and answers that it composes, count: a user reads them.
     """
 
     def __init__(self, examiner: Examiner, name: str = "embedded", family: str = "SmolLM") -> None:

@@ -191,7 +191,8 @@ def test_each_item_is_a_conversation_of_its_own(data: Path, examiner: Examiner) 
     example = Example("a", data / "real/a.jpg", "real", "", "s", "g")
     for item in items.build_for(example, truth.of(example), 0):
         system.answer(item)
-    assert asked == [1, 3, 3]  # examined once; no question hears of another
+    assert asked[0] == 1  # examined once
+    assert set(asked[1:]) == {3}  # no question hears of another
 
 
 def test_a_rationale_by_code_is_not_the_models(data: Path, examiner: Examiner) -> None:
