@@ -248,7 +248,7 @@ def attacked(options: argparse.Namespace, chosen: list[Example], examiner: Exami
     about = provenance(options, taken, examiner.models, maker, threshold)
     about["thresholds"] = guards.frozen_thresholds(examiner.calibration, models.encoder_folder(options.model))
     with bar("adversarial") as on_step:
-        figures = adversarial.measure(taken, chosen, options, examiner, looker(examiner), lambda: on_step)
+        figures = adversarial.measure(taken, chosen, options, examiner, looker(examiner), on_step)
     return Measured(about, figures)
 
 

@@ -4,19 +4,19 @@
 """
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from eval import guards
 from eval.adversarial import figures
 from eval.adversarial.crops import cut
+from eval.bars import Step
 from eval.examples import Example, sample
 from eval.rows import Look, Row, complete, made_by
 from forensic_chat.data.laundering import GaussianNoise, Jpeg, Resize
 from forensic_chat.errors import UsageError
 from forensic_chat.examiner import Examiner
 
-Step = Callable[[int, int], None]
 LIMIT = 24
 DELIVERIES = {
     figures.PLAIN: (),
@@ -70,7 +70,7 @@ def measure(
     options: Namespace,
     examiner: Examiner,
     look: Look,
-    on_step: Callable[[], Step],
+    on_step: Step,
 ) -> dict[str, Any]:
     """Cut, examine, attack what was right, examine again; the figures.
 
@@ -83,7 +83,7 @@ def measure(
 
     def examined(examples: Sequence[Example]) -> dict[str, list[Row]]:
         rows = complete(
-            examples, DELIVERIES.items(), options.out / "rows.jsonl", look, threshold, maker, on_step()
+            examples, DELIVERIES.items(), options.out / "rows.jsonl", look, threshold, maker, on_step
         )
         return {name: rows[k * len(examples) : (k + 1) * len(examples)] for k, name in enumerate(DELIVERIES)}
 
