@@ -14,6 +14,8 @@ import time
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import cv2
@@ -187,6 +189,8 @@ def test_a_shard_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixtur
 KILLED = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from tests.unit.test_report import evaluate
 evaluate(Path(sys.argv[1]), Path(sys.argv[2]), "--suite", "degradation")
 """
@@ -212,6 +216,8 @@ def test_a_killed_run_goes_on(data: Path, tmp_path: Path) -> None:
 BY_RAY = """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from tests.unit.test_report import by_ray
 by_ray(Path(sys.argv[1]), Path(sys.argv[2]))
 """
