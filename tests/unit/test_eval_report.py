@@ -14,6 +14,8 @@ import time
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import cv2
@@ -21,7 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval import comparison, models, plots, run
+from eval import cluster, comparison, models, plots, run
 from eval.degradation import CHAINS
 from eval.explanation.aspects import ASPECTS
 from forensic_chat.data.laundering import PLATFORMS
@@ -187,7 +189,9 @@ def test_a_shard_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixtur
 KILLED = """
 import sys
 from pathlib import Path
-from tests.unit.test_report import evaluate
+from types import SimpleNamespace
+from typing import Any
+from tests.unit.test_eval_report import evaluate
 evaluate(Path(sys.argv[1]), Path(sys.argv[2]), "--suite", "degradation")
 """
 
@@ -212,7 +216,9 @@ def test_a_killed_run_goes_on(data: Path, tmp_path: Path) -> None:
 BY_RAY = """
 import sys
 from pathlib import Path
-from tests.unit.test_report import by_ray
+from types import SimpleNamespace
+from typing import Any
+from tests.unit.test_eval_report import by_ray
 by_ray(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
@@ -229,27 +235,40 @@ def test_ray_runs_the_shards_in_processes_of_their_own(data: Path, tmp_path: Pat
         "rows.1-of-2.jsonl", "rows.2-of-2.jsonl", "rows.jsonl",
     ]  # fmt: skip
     assert json.loads((tmp_path / "out/results.json").read_text("utf-8"))["detection"]
-    assert "neither a folder nor a manifest" in done.stdout
 
 
 def by_ray(data: Path, folder: Path) -> None:
-    """A run, its merge, and one that fails in the workers; in a process of its own, as Ray leaves things open."""
+    """A run and its merge; in a process of its own, as Ray leaves things open."""
     words = ["--suite", "detection", "--data", str(data), "--out", str(folder / "out"), *BASE, "--ray", "2"]
     options = run.parser().parse_args(words)
     run.distribute(options, partial(_spot, folder / "pids"))
     assert str(os.getpid()) not in {path.name for path in (folder / "pids").iterdir()}
     list(run.run(options, Spot()))
-    options.data = folder / "none"
-    try:
-        run.distribute(options, Spot)
-    except UsageError as error:
-        print(error)
 
 
 def _spot(pids: Path) -> Examiner:
     pids.mkdir(exist_ok=True)
     (pids / str(os.getpid())).touch()
     return Spot()
+
+
+def test_what_a_shard_raised_is_raised_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "forensic-chat[ray]"')
+    stopped: list[str] = []
+
+    def get(ready: list[Any]) -> None:
+        cause = UsageError("the data holds no images")
+        raise ray.exceptions.RayTaskError("_call", "Traceback", cause).as_instanceof_cause()
+
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda call: SimpleNamespace(remote=lambda task: task))
+    monkeypatch.setattr(ray, "wait", lambda running: (running[:1], running[1:]))
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(ray, "shutdown", lambda: stopped.append("shutdown"))
+    with pytest.raises(UsageError) as raised:
+        cluster.run([lambda: None, lambda: None], lambda done, total: None)
+    assert str(raised.value) == "the data holds no images"
+    assert stopped == ["shutdown"]
 
 
 def test_without_ray_one_line_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
