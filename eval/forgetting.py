@@ -12,7 +12,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from eval.bars import Step, bar
 from eval.rows import complete_lines
 from eval.table import table
 from forensic_chat.errors import ForensicChatError, UsageError
@@ -182,7 +183,7 @@ def complete(
     asked: Sequence[Check],
     read: dict[str, str],
     path: Path,
-    on_step: Callable[[int, int], None],
+    on_step: Step,
 ) -> dict[str, Line]:
     """A line for every text and check, by id; those that `path` lacks are made and appended."""
     lines, length = complete_lines(path, _line, "lines of eval.forgetting")
@@ -356,7 +357,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, base: Speaker, tuned: Speaker) -> dict[str, Any]:
     """Ask both, write OUT/results.json, return the figures."""
-    from eval.run import commit, keep, progress
+    from eval.run import commit, keep
 
     options.out.mkdir(parents=True, exist_ok=True)
     asked, read = checks(), texts()
@@ -364,7 +365,10 @@ def run(options: argparse.Namespace, base: Speaker, tuned: Speaker) -> dict[str,
         asked = asked[:: -(-len(asked) // options.limit)]
         read = {name: read[name] for name in list(read)[:: -(-len(read) // options.limit)]}
     path = options.out / "forgetting.jsonl"
-    said = [complete(speaker, asked, read, path, progress()) for speaker in (base, tuned)]
+    said = []
+    for speaker in (base, tuned):
+        with bar(speaker.name) as on_step:
+            said.append(complete(speaker, asked, read, path, on_step))
     found = figures(said[0], said[1], asked, read, options.seed, options.draws)
     data = hashlib.sha256(json.dumps([read, [asdict(c) for c in asked]]).encode()).hexdigest()
     about = {

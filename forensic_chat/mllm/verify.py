@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from forensic_chat.data.protocol import FLOOR, suspicious
-from forensic_chat.data.rationales import Case
+from forensic_chat.data.rationales import SCORES, Case
 from forensic_chat.data.sentences import PHRASES
 from forensic_chat.data.terms import TERMS
 from forensic_chat.mllm.claims import ParsedClaim, sentences
@@ -23,6 +23,7 @@ from forensic_chat.mllm.numbers import (
 )
 from forensic_chat.mllm.positions import misplaced
 from forensic_chat.mllm.vocabulary import (
+    HEDGED,
     Polarity,
     called_real,
     clauses,
@@ -239,6 +240,12 @@ def _check_polarity(
         raise _FailedError("says that nothing was found, but every cited finding supports a fake verdict")
     elif "clean" in says and drew and all(suspicious(f) or _undecided(f) for f in drew):
         raise _FailedError("says that nothing was found, but what was found settles nothing")
+    if HEDGED.search(text) and drew and all(_low(finding) for finding in drew):
+        raise _FailedError("calls open what was measured as low")
+
+
+def _low(finding: Finding) -> bool:
+    return finding.kind in SCORES and finding.supports == "neutral" and finding.strength < FLOOR
 
 
 def _undecided(finding: Finding) -> bool:

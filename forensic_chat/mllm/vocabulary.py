@@ -28,6 +28,11 @@ class Words:
     """The fake labels for or against which it can speak."""
 
 
+HEDGED = re.compile(
+    r"\b(?:neither clear nor negligible|settles nothing|too little to decide|leaves some doubt)\b",
+    re.IGNORECASE,
+)
+"""Says that a score is neither high nor low."""
 _JPEG = "jpegs?|compress(?:ed|ion)|recompress(?:ed|ion)|blocks?"
 _ENCODER = "encoders?|traces?|networks?|learned"
 _GENERATED: tuple[FakeLabel, ...] = ("synthetic",)

@@ -33,7 +33,7 @@ def told(asked: Conversation, text: str, question: str) -> Conversation:
 
 
 def test_an_answer_comes_in_pieces_and_is_the_same_every_time(backend: Backend) -> None:
-    asked = conversation(case(1))
+    asked = conversation(case(2))
     pieces = list(backend.generate(asked, max_new_tokens=40))
     assert len(pieces) > 1
     assert "".join(pieces) == answer(backend, asked)

@@ -31,7 +31,7 @@ class Live:
     examiner: Examiner
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     pytest.importorskip("gradio", reason="needs the extra `ui`")
     import uvicorn
@@ -40,13 +40,12 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
     uploads = tmp_path_factory.mktemp("uploads")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Examiner, "_seeing", (SpotEncoder(), calibration()))
-        patch.setattr(Examiner, "models", {"encoder": "spot"})
         patch.setenv("GRADIO_TEMP_DIR", os.fspath(uploads))  # `build` sets it: put back at the end
         patch.setenv("FORENSIC_CHAT_SIGNING_KEY", os.fspath(tmp_path_factory.mktemp("key") / "key.pem"))
         settings.cache_clear()
         patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
         examiner = Examiner(backend=ScriptedBackend())
+        vars(examiner).update(_seeing=(SpotEncoder(), calibration()), models={"encoder": "spot"})
         page, app = build(examiner, os.fspath(uploads))
         with socket.create_server(("127.0.0.1", 0)) as listening:
             server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))

@@ -235,10 +235,11 @@ def test_f1_stays_within_what_iou_allows() -> None:
 
 
 def test_thresholds_are_those_frozen_with_the_weights() -> None:
-    frozen = Calibration.load(shipped() / guards.CALIBRATION)
-    assert guards.frozen_thresholds(frozen)["mask_threshold"] == frozen.mask_threshold
+    folder = shipped() / "encoder"
+    frozen = Calibration.load(folder / guards.CALIBRATION)
+    assert guards.frozen_thresholds(frozen, folder)["mask_threshold"] == frozen.mask_threshold
     with pytest.raises(AssertionError, match="not those frozen"):
-        guards.frozen_thresholds(replace(frozen, mask_threshold=0.123))
+        guards.frozen_thresholds(replace(frozen, mask_threshold=0.123), folder)
     with pytest.raises(UsageError, match="holds training images"):
         guards.not_trained_on("train")
 

@@ -71,7 +71,7 @@ def test_a_finding_below_the_floor_supports_nothing() -> None:
 
 
 def test_the_verdict_is_not_in_the_context() -> None:
-    one = case(5)
+    one = next(c for c in map(case, range(50)) if c.label == "real")
     text = "".join(part.get("text", "") for part in context([], one.image_size, one.findings, one.regions))
     assert answer_prefix(one.label, one.probabilities).strip() not in text
     assert f"{one.probabilities.real:.2f}" not in text

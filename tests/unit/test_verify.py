@@ -321,3 +321,10 @@ def test_a_mask_beside_a_synthetic_verdict_is_no_reason_for_it_and_not_tested_as
     for label, verified in (("synthetic", True), ("inconclusive", True), ("tampered", False)):
         found = verify(claim, [mask], [place], label, image_size=(99, 99), region_test=region_test)
         assert found.verified is verified
+
+
+@pytest.mark.parametrize(("value", "holds"), [(0.05, False), (0.3, True)])
+def test_a_low_score_is_not_called_open(value: float, holds: bool) -> None:
+    score = finding("E1", "encoder.synthetic", value, "neutral", value)
+    [claim] = parse_rationale(f"- The whole-image score is {value} of 1, neither clear nor negligible [E1]")
+    assert verify(claim, [score], [], "real", image_size=(9, 9)).verified is holds
