@@ -21,12 +21,13 @@ from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from forensic_chat.data.forge.autoencoders import DESIGNS
 from forensic_chat.data.manifest import Item, folds
 from forensic_chat.encoder.config import EncoderConfig
 from forensic_chat.encoder.verdict import VerdictHead, softmax
 from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import expected_calibration_error
-from train.features import Trained, examples, forgeries, on_cells, pixels_of, together, twins
+from train.features import AUTOENCODER, Trained, examples, forgeries, on_cells, pixels_of, together, twins
 from train.operating_points import Points, freeze
 
 Floats = NDArray[np.float32]
@@ -277,6 +278,24 @@ def alone(data: Table, use: NDArray[np.bool_], source: str) -> bool:
     return set(data.kinds[use & (data.sources != source)]) < set(data.kinds[use])
 
 
+def unseen_families(data: Table, args: argparse.Namespace) -> None:
+    """Print how the tower's heads tell windows of photos from the same remade by autoencoders of a family (of one way
+    of upsampling) that they never met; sources left out as well."""
+    of = np.array([(item.generator or "").removeprefix(AUTOENCODER) for item in data.items])
+    remade, window = data.kinds == "remade", ~data.whole & (data.kinds == "real")
+    for family in sorted({design.upsampling for design in DESIGNS.values()}):
+        members = [name for name, design in DESIGNS.items() if design.upsampling == family]
+        held = remade & np.isin(of, members)
+        odds = out_of_fold(data, args.folds, args.tower_c, ~held).mean(-1)
+        paired = window & np.isin(
+            [item.sha256 for item in data.items], [data.items[k].sha256 for k in np.flatnonzero(held)]
+        )
+        both = held | paired
+        for v, variant in enumerate(args.variants):
+            auc = roc_auc_score(held[both], odds[both, v])
+            print(f"{family} unseen, {held.sum()} pairs, variant {variant}: AUC={auc:.3f}", flush=True)
+
+
 def probe(name: str, odds: Floats, labels: NDArray[np.int64]) -> None:
     """Print what log odds of a generated image (N,) tell photos and generated images apart."""
     whole = labels < CLASSES.index("tampered")
@@ -364,6 +383,9 @@ def main() -> None:
         metavar="N",
         help="only print what N images a source reach",
     )
+    parser.add_argument(
+        "--families", action="store_true", help="only print the transfer to unseen autoencoder families"
+    )
     args = parser.parse_args()
     data = table(args.corpus, args.tower, args.masks, args.variants)
     for n in args.curve:
@@ -375,7 +397,9 @@ def main() -> None:
             probe(
                 f"{n} a source ({count} images), variant {variant}", odds[measured, v], data.labels[measured]
             )
-    if args.curve:
+    if args.families:
+        unseen_families(data, args)
+    if args.curve or args.families:
         return
     tower = out_of_fold(data, args.folds, args.tower_c)
     x = np.concatenate([tower, data.summary], -1)
