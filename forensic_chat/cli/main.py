@@ -1,6 +1,7 @@
 """The `forensic-chat` command: the commands' table, and how anything that goes wrong becomes one line."""
 
 import contextlib
+import logging
 import os
 import sys
 import warnings
@@ -80,6 +81,7 @@ def _run(arguments: Sequence[str]) -> int:
     if not debug:
         warnings.simplefilter("ignore")  # libraries' warnings are for developers
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
         code = app(arguments, standalone_mode=False)
         sys.stdout.flush()
