@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Calibration:
-    """Chosen on predictions for sources left out, never on the set a figure is reported on."""
+    """Chosen on predictions for training images of sources left out; MODEL_CARD.md says which figures share them."""
 
     undecided: tuple[float, float]
     """A fake probability between these is "inconclusive"."""
