@@ -2,9 +2,10 @@
 
     python -m train.fit_verdict --corpus DIR [DIR ...] --tower DIR --masks DIR --heads RUN RUN --out DIR
 
-The tower's heads are fitted a fold of whole sources at a time; fusion, operating points and false-alarm rates come
-from answers to images of sources that what answered was not trained on (the caches of `train.features`). The runs of
-`train.mask_head` ship together. Split `val` and sources marked `holdout` choose nothing.
+The guard of train.shortcuts stands before the fit. The tower's heads are fitted a fold of whole sources at a time;
+fusion, operating points and false-alarm rates come from answers to images of sources that what answered was not trained
+on (the caches of `train.features`). The runs of `train.mask_head` ship together. Split `val` and sources marked
+`holdout` choose nothing.
 """
 
 import argparse
@@ -27,12 +28,27 @@ from forensic_chat.encoder.config import EncoderConfig
 from forensic_chat.encoder.verdict import VerdictHead, softmax
 from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import expected_calibration_error
-from train.features import AUTOENCODER, Trained, examples, forgeries, on_cells, pixels_of, together, twins
+from train.features import (
+    AUTOENCODER,
+    Trained,
+    examples,
+    forgeries,
+    limited,
+    look,
+    on_cells,
+    pixels_of,
+    together,
+    tower_views,
+    twins,
+)
 from train.operating_points import Points, freeze
+from train.shortcuts import Fed, refuse_shortcuts
 
 Floats = NDArray[np.float32]
 CHANGE_C = 0.05
 """Inverse L2 strength of the fit that lets the mask speak alone."""
+GUARDED = 5
+"""Crops a class and source that the guard against shortcuts looks at."""
 AXES = 768
 """Principal axes of a view's features that the tower's heads read."""
 PRIOR = {"real": 0.5, "synthetic": 0.33, "tampered": 0.085, "forged": 0.085, "remade": 0.02}
@@ -105,6 +121,26 @@ def table(corpora: list[Path], tower: Path, masks: Path, variants: list[int]) ->
         cells,
         truths,
     )
+
+
+def guard(corpora: list[Path], tower: Path, variant: int) -> None:
+    """Raises UsageError if what delivered the crops of photos and generated images tells them apart; images that
+    the tower read and `train` holds. The mask heads' own guard stands in train.mask_head."""
+    fed = []
+    for corpus in corpora:
+        folder = tower / corpus.name / f"variant{variant}"
+        read = [
+            example
+            for example in examples(corpus)
+            if example.item.split == "train"
+            and example.item.label != "tampered"
+            and (folder / example.file).exists()
+        ]
+        for example in limited(read, GUARDED):
+            seen = look(example, variant, {})
+            first_crop = tower_views(seen.pixels, seen.native, int(example.key))[1]
+            fed.append(Fed(first_crop, example.item.label, example.item.source))
+    refuse_shortcuts(fed)
 
 
 def balanced(kinds: NDArray[np.str_], sources: NDArray[np.str_]) -> Floats:
@@ -203,6 +239,13 @@ def out_of_fold(data: Table, k: int, c: float, known: NDArray[np.bool_] | None =
         heads = TowerFit.fit(data.features[fit], data.kinds[fit], data.sources[fit], c)
         logits[inside] = heads.logits(data.features[inside])
     return logits
+
+
+def from_sources(data: Table, share: float) -> NDArray[np.bool_]:
+    """(N,) every image of a random share of the sources."""
+    every = np.unique(data.sources[data.train])
+    chosen = np.random.default_rng(0).permutation(every)[: max(2, round(share * len(every)))]
+    return np.isin(data.sources, chosen)
 
 
 def at_most(data: Table, n: int) -> NDArray[np.bool_]:
@@ -384,23 +427,32 @@ def main() -> None:
         help="only print what N images a source reach",
     )
     parser.add_argument(
+        "--sources-curve",
+        type=float,
+        nargs="*",
+        default=[],
+        metavar="SHARE",
+        help="only print what a random share of the sources reaches",
+    )
+    parser.add_argument(
         "--families", action="store_true", help="only print the transfer to unseen autoencoder families"
     )
     args = parser.parse_args()
     data = table(args.corpus, args.tower, args.masks, args.variants)
-    for n in args.curve:
-        known = at_most(data, n)
+    part = {f"{n} a source": at_most(data, n) for n in args.curve}
+    part |= {f"{share:.0%} of the sources": from_sources(data, share) for share in args.sources_curve}
+    measured = data.train & data.whole
+    for name, known in part.items():
         odds = out_of_fold(data, args.folds, args.tower_c, known).mean(-1)
-        measured = data.train & data.whole
+        count = int((known & measured).sum())
         for v, variant in enumerate(args.variants):
-            count = int((known & measured).sum())
-            probe(
-                f"{n} a source ({count} images), variant {variant}", odds[measured, v], data.labels[measured]
-            )
+            probe(f"{name} ({count} images), variant {variant}", odds[measured, v], data.labels[measured])
     if args.families:
         unseen_families(data, args)
-    if args.curve or args.families:
+    if part or args.families:
         return
+    for variant in args.variants:
+        guard(args.corpus, args.tower, variant)
     tower = out_of_fold(data, args.folds, args.tower_c)
     x = np.concatenate([tower, data.summary], -1)
     screens = np.array(["[screenshot]" in (item.note or "") for item in data.items])

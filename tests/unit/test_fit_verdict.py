@@ -11,10 +11,20 @@ from PIL import Image
 from forensic_chat.data.forge.autoencoders import DESIGNS, Autoencoder
 from forensic_chat.data.manifest import Item
 from forensic_chat.encoder.verdict import SUMMARY, VerdictHead
+from forensic_chat.errors import UsageError
 from forensic_chat.schema import CLASSES
 from tests.images import photo
 from train.features import AUTOENCODER, examples, forgeries, look, on_cells, twins
-from train.fit_verdict import PRIOR, Table, balanced, cross_answered, fit_change, fuse
+from train.fit_verdict import (
+    PRIOR,
+    Table,
+    balanced,
+    cross_answered,
+    fit_change,
+    from_sources,
+    fuse,
+    guard,
+)
 from train.operating_points import MARKED_PHOTOS, Points, freeze
 
 
@@ -118,6 +128,33 @@ def test_kinds_weigh_as_the_prior_and_sources_as_their_sizes_root() -> None:
     real, forged = weights[:5].sum(), weights[5:].sum()
     assert real / forged == pytest.approx(PRIOR["real"] / PRIOR["forged"])
     assert weights[:4].sum() / weights[4] == pytest.approx(2)
+
+
+def test_a_share_of_the_sources_holds_them_whole() -> None:
+    data = table()
+    known = from_sources(data, 0.5)
+    assert len(set(data.sources[known])) == 8
+    assert not set(data.sources[known]) & set(data.sources[~known])
+
+
+@pytest.mark.parametrize("leaking", [True, False])
+def test_no_fit_on_crops_whose_compression_tells_the_class(leaking: bool, tmp_path: Path) -> None:
+    corpus, rows = tmp_path / "corpus", []
+    read = tmp_path / "tower" / "corpus" / "variant0"
+    corpus.mkdir()
+    read.mkdir(parents=True)
+    for k in range(40):
+        label = ("real", "synthetic")[k % 2]
+        quality = 40 if leaking and k % 2 else 90
+        photo(k, 320, 256).save(corpus / f"{k}.jpg", quality=quality)
+        rows.append(row(f"{k}.jpg", label, f"{label}/{k // 2 % 4}"))
+        (read / f"{k:05d}.npz").touch()
+    (corpus / "manifest.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    if leaking:
+        with pytest.raises(UsageError, match="synthetic from real"):
+            guard([corpus], tmp_path / "tower", 0)
+    else:
+        guard([corpus], tmp_path / "tower", 0)
 
 
 def test_answers_come_from_fits_that_did_not_see_the_source() -> None:
