@@ -11,7 +11,7 @@ on (the caches of `train.features`). The runs of `train.mask_head` ship together
 import argparse
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -339,6 +339,13 @@ def unseen_families(data: Table, args: argparse.Namespace) -> None:
             print(f"{family} unseen, {held.sum()} pairs, variant {variant}: AUC={auc:.3f}", flush=True)
 
 
+def block(features: Floats, number: int) -> Floats:
+    """The CLS token of one tapped block: what a plain linear probe of the frozen tower reads."""
+    tapped = EncoderConfig().tapped_blocks
+    cls = features.reshape(*features.shape[:-1], 2, len(tapped), -1)[..., 0, :, :]
+    return np.asarray(cls[..., tapped.index(number), :])
+
+
 def probe(name: str, odds: Floats, labels: NDArray[np.int64]) -> None:
     """Print what log odds of a generated image (N,) tell photos and generated images apart."""
     whole = labels < CLASSES.index("tampered")
@@ -454,6 +461,7 @@ def main() -> None:
     for variant in args.variants:
         guard(args.corpus, args.tower, variant)
     tower = out_of_fold(data, args.folds, args.tower_c)
+    plain = out_of_fold(replace(data, features=block(data.features, 8)), args.folds, args.tower_c)[..., 0]
     x = np.concatenate([tower, data.summary], -1)
     screens = np.array(["[screenshot]" in (item.note or "") for item in data.items])
     use = data.masked & data.train & ~screens
@@ -462,6 +470,7 @@ def main() -> None:
     for v in range(len(args.variants)):
         name = "clean" if args.variants[v] == 0 else "laundered"
         photo = data.train & ~screens & data.whole
+        probe(f"{name}, all sources: block 8 alone, overview", plain[photo, v], data.labels[photo])
         probe(f"{name}, all sources: tower overview", tower[photo, v, 0], data.labels[photo])
         probe(f"{name}, all sources: tower crops", tower[photo, v, 1], data.labels[photo])
         probe(f"{name}, all sources: tower both", tower[photo, v].mean(1), data.labels[photo])
