@@ -7,33 +7,63 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from random import Random
+from typing import Protocol
 
-from forensic_chat.data.followups import FollowUp, leading, no_answer, recognised
-from forensic_chat.data.protocol import QUESTION_LIMIT, clean
-from forensic_chat.data.rationales import Case
+from forensic_chat.data.case import Case
+from forensic_chat.data.followups import (
+    FollowUp,
+    Look,
+    Zoom,
+    comparison,
+    leading,
+    no_answer,
+    recognised,
+    summary,
+)
+from forensic_chat.data.protocol import QUESTION_LIMIT, clean, quotable
 from forensic_chat.errors import Cancelled, UsageError
+from forensic_chat.evidence.observation import Evidence
 from forensic_chat.mllm.backends.base import Backend, Conversation
 from forensic_chat.mllm.claims import ParsedClaim, parse_reply, sentences, streamed
 from forensic_chat.mllm.prompts import Turn, follow_up
 from forensic_chat.mllm.verify import RegionTest, passed, uncited_fault, verify
-from forensic_chat.schema import Claim, Examination, Region
+from forensic_chat.schema import Box, Claim, Examination, Finding, Region
 from forensic_chat.stopping import Stopping
 
 MOST_TOKENS = 160
-REMEMBERED = 8
-"""Turns after the examination's own that the model still reads."""
+REMEMBERED, BUDGET = 8, 3000
+"""Turns after the examination's own that the model still reads at most, and their characters."""
+BEFORE = "What did we speak about before?"
+"""The question under which the model reads a summary of what was dropped."""
+DROPPED = (
+    "the conversation has grown too long for the language model: of the first questions it now reads a summary "
+    "only; code still knows all of it"
+)
 REPLACED = (
     "the language model's answer did not pass its check, so code composed this one from the examination; later "
     "ones are composed without another warning"
 )
 
-Masked = Callable[[Region, Callable[[], None]], RegionTest]
-"""Whether the verdict rests on a region; the second argument is called between looks and may raise."""
+
+class Looks(Protocol):
+    """Looking at the image again. `check` is called between looks; what it raises stops them."""
+
+    def masked(self, region: Region, check: Callable[[], None]) -> RegionTest:
+        """Whether the verdict rests on a region."""
+        ...
+
+    def zoom(self, box: Box | None, check: Callable[[], None]) -> list[Evidence]:
+        """A part seen by itself at its full size; None: the most suspicious one."""
+        ...
+
+    def redelivered(self, check: Callable[[], None]) -> list[Evidence]:
+        """How the verdict holds up in other deliveries of the image."""
+        ...
 
 
 class Reply:
-    """An answer: iterate once for its pieces as they are written; then `text`, `claims` and `warnings` are
-    there.
+    """An answer: iterate once for its pieces as they are written; then `text`, `claims`, `findings` and
+    `warnings` are there.
 
     Nothing is written before the first piece is asked for, and nothing that was yielded is taken back. Leaving
     the loop early stops the writing, and `claims` and `warnings` stay empty; a second loop yields nothing.
@@ -42,6 +72,8 @@ class Reply:
     def __init__(self, write: Callable[["Reply"], Generator[str]]) -> None:
         self.text = ""
         self.claims: list[Claim] = []
+        self.findings: list[Finding] = []
+        """What a second look found that the question asked for; their ids go on from the examination's."""
         self.warnings: list[str] = []
         self.composed = False
         """Whether code wrote it: the kind of question asks for that, or the model's answer failed its check."""
@@ -57,7 +89,8 @@ class Dialogue:
 
     The language model answers what it is asked of the findings, sentence by sentence, as long as each passes
     its check and the answer is about the question. Else, and where the wording matters (formats, refusals,
-    answers under pressure), code composes the answer from the examination.
+    answers under pressure), code composes the answer from the examination. Questions that ask for it are
+    answered from another look: a closer one into a part, one at other deliveries, one beside another image.
 
     A question is remembered once its answer has ended; a cancelled one leaves no trace. Threads may share a
     dialogue: their answers are written one after another, in the order in which the loops began.
@@ -68,12 +101,13 @@ class Dialogue:
         backend: Backend,
         examination: Examination,
         conversation: Conversation,
-        masked: Masked,
+        looks: Looks,
         lock: threading.Lock,
     ) -> None:
         self.examination = examination
-        self._backend, self._conversation, self._masked, self._lock = backend, conversation, masked, lock
+        self._backend, self._conversation, self._looks, self._lock = backend, conversation, looks, lock
         self._opening = len(conversation.turns)
+        self._looked: dict[Look, list[Finding]] = {}
         self._warned = False
 
     def ask(
@@ -88,16 +122,51 @@ class Dialogue:
         if not question.strip():
             raise UsageError("the question is empty; ask something about the image")
 
+        def answered(asked: Conversation, reply: Reply, check: Stopping) -> Generator[str]:
+            return self._answered(asked, reply, check)
+
+        return self._reply(question, answered, cancel, deadline)
+
+    def compare(
+        self, other: Examination, *, cancel: threading.Event | None = None, deadline: float | None = None
+    ) -> Reply:
+        """What was measured on this image and on another, side by side; composed by code, and remembered.
+
+        Limits and errors as for `ask`.
+        """
+        same = other.image.sha256 == self.examination.image.sha256
+        name = quotable(other.image.name)
+
+        def answered(asked: Conversation, reply: Reply, check: Stopping) -> Generator[str]:
+            rng = Random(f"{self.examination.image.sha256} {other.image.sha256}")
+            reply.composed = True
+            yield from sentences(comparison(self._case(asked), _case_of(other), name, same, rng))
+
+        question = f'Compare it with the image "{name}".'
+        return self._reply(question, answered, cancel, deadline)
+
+    def _reply(
+        self,
+        question: str,
+        answered: Callable[[Conversation, Reply, Stopping], Generator[str]],
+        cancel: threading.Event | None,
+        deadline: float | None,
+    ) -> Reply:
+        """The reply whose pieces `answered` yields; once read to its end, it is part of the conversation."""
+
         def write(reply: Reply) -> Generator[str]:
             check = Stopping(cancel, deadline, "the answer")
             with check.holding(self._lock):
-                asked = replace(self._conversation, turns=[*self._remembered(), follow_up(question)])
-                for piece in self._answered(asked, reply, check):
+                turns = list(self._conversation.turns)
+                asked = replace(self._conversation, turns=[*turns, follow_up(question)])
+                for piece in answered(asked, reply, check):
                     reply.text += piece
                     yield piece
                     check()
                 text = reply.text.strip()
-                reply.text, reply.claims = text, self._claims(text, check)
+                reply.text, reply.claims = text, self._claims(text, self._findings(asked, reply), check)
+                if self._dropped(turns) and not self._dropped(turns[:-2]):
+                    reply.warnings.append(DROPPED)
                 self._conversation = replace(asked, turns=[*asked.turns, Turn("assistant", text)])
 
         return Reply(write)
@@ -109,8 +178,8 @@ class Dialogue:
         for question, answer in exchanges:
             turns += [follow_up(question), Turn("assistant", answer)]
         conversation = replace(self._conversation, turns=turns)
-        other = Dialogue(self._backend, self.examination, conversation, self._masked, self._lock)
-        other._opening = self._opening
+        other = Dialogue(self._backend, self.examination, conversation, self._looks, self._lock)
+        other._opening, other._looked = self._opening, self._looked
         return other
 
     def _answered(self, asked: Conversation, reply: Reply, check: Stopping) -> Generator[str]:
@@ -118,11 +187,15 @@ class Dialogue:
         question = clean(str(asked.turns[-1].content), QUESTION_LIMIT)
         case = self._case(asked)
         known = recognised(question, case)
+        if known and known.look:
+            reply.findings = self._look(known.look, check)
+            new = [finding for finding in reply.findings if finding not in case.findings]
+            case = replace(case, findings=[*case.findings, *new], looked=reply.findings)
         answer = self._composed(known, case, question, check)
         if known and known.fits is not None:
             written = False
             about = _cited(answer) and _cited(answer) | {finding.id for finding in leading(case)[:2]}
-            for piece in self._written(asked, known, about, check):
+            for piece in self._written(asked, case, known, about, check):
                 written = True
                 yield piece
             if written:
@@ -132,17 +205,40 @@ class Dialogue:
         reply.composed = True
         yield from sentences(answer)
 
+    def _look(self, look: Look, check: Stopping) -> list[Finding]:
+        """What another look shows, as findings; each is taken once."""
+        if look not in self._looked:
+            first = 1 + len(self.examination.findings) + sum(map(len, self._looked.values()))
+            seen = (
+                self._looks.zoom(look.box, check)
+                if isinstance(look, Zoom)
+                else self._looks.redelivered(check)
+            )
+            self._looked[look] = [
+                Finding(
+                    id=f"E{k}",
+                    kind=item.kind,
+                    summary=item.summary,
+                    value=item.value,
+                    supports=item.supports,
+                    strength=item.strength,
+                    false_alarm_rate=item.false_alarm_rate,
+                )
+                for k, item in enumerate(seen, first)
+            ]
+        return self._looked[look]
+
     def _written(
-        self, asked: Conversation, known: FollowUp, about: set[str], check: Stopping
+        self, asked: Conversation, case: Case, known: FollowUp, about: set[str], check: Stopping
     ) -> Generator[str]:
         """The model's sentences until one fails its check; none before they are on the topic.
 
         about: findings and regions of which a fitting answer cites one; none where it need not cite.
         """
         held, shown = "", False
-        with closing(self._streamed(asked, check)) as pieces:
+        with closing(self._streamed(self._remembered(asked), check)) as pieces:
             for sentence in streamed(pieces):
-                if not self._holds(sentence, check):
+                if not self._holds(sentence, case, check):
                     return
                 held += sentence
                 if shown or (known.fitted(held) and (not about or about & _cited(held))):
@@ -163,52 +259,85 @@ class Dialogue:
         answer = known.answer if known else no_answer
         seed = f"{self.examination.image.sha256} {len(case.earlier)} {question}"
         text = answer(case, Random(seed))
-        failed = {claim.region for claim in self._claims(text, check) if claim.verified is False} - {None}
+        failed = {
+            claim.region for claim in self._claims(text, case.findings, check) if claim.verified is False
+        } - {None}
         return (
             answer(case.without_reasons([name for name in failed if name]), Random(seed)) if failed else text
         )
 
     def _case(self, asked: Conversation) -> Case:
-        said = self.examination
-        return Case(
-            said.findings,
-            said.regions,
-            said.verdict.label,
-            said.verdict.probabilities,
-            (said.image.width, said.image.height),
-            reasons=said.verdict.reasons,
-            earlier=[str(turn.content) for turn in asked.turns if turn.role == "assistant"],
+        follow_ups = list(asked.turns[self._opening - 1 : -1])
+        return replace(
+            _case_of(self.examination),
+            findings=self._findings(asked),
+            questions=[str(turn.content) for turn in follow_ups if turn.role == "user"],
+            earlier=[str(turn.content) for turn in follow_ups if turn.role == "assistant"],
         )
 
-    def _remembered(self) -> list[Turn]:
-        turns = list(self._conversation.turns)
-        return turns[: self._opening] + turns[self._opening :][-REMEMBERED:]
+    def _findings(self, asked: Conversation, reply: Reply | None = None) -> list[Finding]:
+        """The examination's, those of second looks that this conversation speaks of, and the reply's own."""
+        said = _cited(" ".join(str(turn.content) for turn in asked.turns if turn.role == "assistant"))
+        now = reply.findings if reply else []
+        looked = [finding for found in self._looked.values() for finding in found]
+        return [*self.examination.findings, *(f for f in looked if f.id in said or f in now)]
 
-    def _holds(self, sentence: str, check: Callable[[], None]) -> bool:
+    def _dropped(self, turns: Sequence[Turn]) -> int:
+        """How many turns of a conversation, its end without a question, the model no longer reads."""
+        asked = turns[self._opening :]
+        kept = characters = 0
+        for k in range(len(asked) - 2, -1, -2):
+            characters += len(str(asked[k].content)) + len(str(asked[k + 1].content))
+            if kept and (kept >= REMEMBERED or characters > BUDGET):
+                break
+            kept += 2
+        return len(asked) - kept
+
+    def _remembered(self, asked: Conversation) -> Conversation:
+        """What the model reads: the opening, a summary of what was dropped, the last turns, the question."""
+        *turns, question = asked.turns
+        dropped = turns[self._opening : self._opening + self._dropped(turns)]
+        rest = turns[self._opening + len(dropped) :]
+        told: list[Turn] = []
+        if dropped:
+            said = [str(turn.content) for turn in dropped]
+            told = [follow_up(BEFORE), Turn("assistant", summary(said[::2], said[1::2]) + ".")]
+        return replace(asked, turns=[*turns[: self._opening], *told, *rest, question])
+
+    def _holds(self, sentence: str, case: Case, check: Callable[[], None]) -> bool:
         """Whether a sentence passes its check: every claim in it, and the rest says nothing uncovered."""
-        said = self.examination
         plain: Sequence[str] = [piece for piece in parse_reply(sentence) if isinstance(piece, str)]
-        verdict = said.verdict
-        return all(passed(claim) for claim in self._claims(sentence, check)) and not any(
-            uncited_fault(piece, said.findings, said.regions, verdict.label, verdict.probabilities)
+        return all(passed(claim) for claim in self._claims(sentence, case.findings, check)) and not any(
+            uncited_fault(piece, case.findings, case.regions, case.label, case.probabilities)
             for piece in plain
         )
 
-    def _claims(self, text: str, check: Callable[[], None]) -> list[Claim]:
+    def _claims(self, text: str, findings: Sequence[Finding], check: Callable[[], None]) -> list[Claim]:
         """The claims of an answer, checked."""
         examination = self.examination
         return [
             verify(
                 claim,
-                examination.findings,
+                findings,
                 examination.regions,
                 examination.verdict.label,
                 image_size=(examination.image.width, examination.image.height),
-                region_test=lambda region: self._masked(region, check),
+                region_test=lambda region: self._looks.masked(region, check),
             )
             for claim in parse_reply(text)
             if isinstance(claim, ParsedClaim)
         ]
+
+
+def _case_of(said: Examination) -> Case:
+    return Case(
+        said.findings,
+        said.regions,
+        said.verdict.label,
+        said.verdict.probabilities,
+        (said.image.width, said.image.height),
+        reasons=said.verdict.reasons,
+    )
 
 
 def _cited(text: str) -> set[str]:

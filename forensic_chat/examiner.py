@@ -125,13 +125,15 @@ class Examiner:
         """Examine once, with a rationale, and return the conversation about it; arguments and errors as for
         `examine`."""
         from forensic_chat.dialogue import Dialogue
+        from forensic_chat.looking import Looking
 
         check = Stopping(cancel, deadline)
         with check.holding(self._lock):
             judgement, timings = self._judge(source, name, check)
             told, extra = self._tell(judgement, check)
             examination = self._examination(judgement, told, timings | extra)
-            return Dialogue(self.backend, examination, told.conversation, told.masking, self._lock)
+            looks = Looking(judgement, self.encoder, self.calibration, told.masking)
+            return Dialogue(self.backend, examination, told.conversation, looks, self._lock)
 
     def _judge(
         self, source: Source, name: str | None, check: Stopping

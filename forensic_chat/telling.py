@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from forensic_chat.data.case import Case
 from forensic_chat.data.protocol import suspicious
-from forensic_chat.data.rationales import Case, rationale
+from forensic_chat.data.rationales import rationale
 from forensic_chat.encoder import occlusion
 from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.errors import AnswerUnparsable, Cancelled
@@ -93,8 +94,9 @@ def tell(judgement: Judgement, backend: Backend, encoder: Encoder, check: Stoppi
         written = verified(judgement, masking, parsed, check)
         claims = completed(judgement, _kept(written), written_by_code(judgement, masking, check))
         if failed := sum(not passed(claim) for claim in written):
+            were = "was" if failed == 1 else "were"
             warnings.append(
-                f"{failed} of the language model's {len(written)} claims did not pass their check and were left "
+                f"{failed} of the language model's {len(written)} claims did not pass the check and {were} left "
                 "out; code wrote others from the findings where they were needed"
             )
     except AnswerUnparsable as error:

@@ -91,6 +91,7 @@ class Reply:
     """Streams its words; stops when it is cancelled."""
 
     claims = CLAIMS[:1]
+    findings: tuple[Finding, ...] = ()
     warnings = ("the answer was shortened",)
 
     def __init__(self, question: str, cancel: threading.Event | None) -> None:
@@ -112,6 +113,9 @@ class FakeDialogue:
     def ask(self, question: str, *, cancel: threading.Event | None = None) -> Reply:
         return Reply(question, cancel)
 
+    def compare(self, other: Examination, *, cancel: threading.Event | None = None) -> Reply:
+        return Reply(f"compare with {other.image.name}", cancel)
+
 
 class FakeExaminer:
     """`hook` is called with each path before it is examined and may raise."""
@@ -125,7 +129,12 @@ class FakeExaminer:
         self.hook: Callable[[Path], None] = lambda path: None
 
     def examine(
-        self, source: Path | bytes, *, rationale: bool = True, name: str | None = None
+        self,
+        source: Path | bytes,
+        *,
+        rationale: bool = True,
+        name: str | None = None,
+        cancel: threading.Event | None = None,
     ) -> Examination:
         if isinstance(source, Path):
             self.examined.append(source.name)

@@ -28,12 +28,14 @@ SPEAKS = (
     "mllm",
     "telling.py",
     "dialogue.py",
-    "data/followups.py",
+    "data/case.py",
+    "data/followups",
     "data/languages.py",
     "data/protocol.py",
-    "data/questions.py",
+    "data/questions",
     "data/rationales.py",
-    "data/sentences.py",
+    "data/sentences",
+    "data/statements.py",
     "data/terms.py",
 )
 """The parts of the package on which words depend, beside those on which verdicts do."""

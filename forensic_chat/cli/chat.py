@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -14,12 +14,14 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from forensic_chat.dialogue import Dialogue
+    from forensic_chat.dialogue import Dialogue, Reply
+    from forensic_chat.examiner import Examiner
 
 PROMPT = "you> "
 HELP = """Ask about the image in your own words. Ctrl-C stops an answer.
 /findings  what was looked at, and what was found
 /report    the whole report
+/compare FILE  examine another image too, and set the two side by side
 /help      this text
 /quit      leave (or Ctrl-D)"""
 
@@ -34,14 +36,17 @@ def command(
     from forensic_chat.examiner import Examiner
 
     on = render.console(sys.stdout)
-    dialogue = Examiner().open(image)
+    examiner = Examiner()
+    dialogue = examiner.open(image)
     render.verdict(dialogue.examination, on)
     if sys.stdin.isatty():
         on.print(HELP, style="dim")
     for line in _lines():
         if line == "/quit":
             break
-        if line.startswith("/"):
+        if line.startswith("/compare "):
+            _compare(examiner, line.partition(" ")[2].strip(), dialogue, on)
+        elif line.startswith("/"):
             _obey(line, dialogue, on)
         elif line:
             _answer(line, dialogue, on)
@@ -75,20 +80,42 @@ def _obey(line: str, dialogue: "Dialogue", on: "Console") -> None:
         on.print(HELP)
 
 
+def _compare(examiner: "Examiner", path: str, dialogue: "Dialogue", on: "Console") -> None:
+    from forensic_chat.cli.plain import plain
+    from forensic_chat.errors import Cancelled, InputRejected
+
+    try:
+        with _interruptible() as cancel:
+            other = examiner.examine(Path(path).expanduser(), rationale=False, cancel=cancel)
+    except Cancelled:
+        on.print("(stopped)", style="dim")
+    except InputRejected as error:
+        on.print(plain(str(error)), style="yellow")
+    else:
+        _show(lambda cancel: dialogue.compare(other, cancel=cancel), on)
+
+
 def _answer(question: str, dialogue: "Dialogue", on: "Console") -> None:
+    _show(lambda cancel: dialogue.ask(question, cancel=cancel), on)
+
+
+def _show(begin: "Callable[[threading.Event], Reply]", on: "Console") -> None:
+    """Print an answer as it is written, then its claims, findings and warnings."""
     from forensic_chat.cli import render
     from forensic_chat.cli.plain import plain
     from forensic_chat.errors import AnswerUnparsable, Cancelled, UsageError
 
     try:
         with _interruptible() as cancel:
-            reply = dialogue.ask(question, cancel=cancel)
+            reply = begin(cancel)
             for piece in reply:
                 on.print(plain(piece, keep="\n"), end="", soft_wrap=True)
                 on.file.flush()
         on.print()
         if reply.claims:
             on.print(render.claims(reply.claims, on))
+        for finding in reply.findings:
+            on.print(plain(f"{finding.id}: {finding.summary}"), style="dim")
         for warning in reply.warnings:
             if not any(claim.text in warning for claim in reply.claims):  # the claim's mark has said it
                 on.print(plain(warning), style="yellow")

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from forensic_chat.data.case import Case
 from forensic_chat.data.examinations import random_examination
 from forensic_chat.data.followups import FOLLOW_UPS, explaining
 from forensic_chat.data.protocol import VERDICT_QUESTION, answer_prefix
-from forensic_chat.data.rationales import Case, rationale
+from forensic_chat.data.rationales import rationale
 from forensic_chat.schema import Finding, Label, Probabilities, Region
 
 __all__ = ["Case", "Exchange", "dialogue", "random_examination", "verdict_answer"]
@@ -45,7 +46,11 @@ def dialogue(
     if rng.random() < 0.4:
         asked[rng.randint(0, len(asked) - 1)] = explaining(rng.choice(list(findings)))
     for follow_up in asked:
-        known = replace(case, earlier=[exchange.answer for exchange in exchanges])
+        known = replace(
+            case,
+            questions=[exchange.question for exchange in exchanges[1:]],
+            earlier=[exchange.answer for exchange in exchanges],
+        )
         question = _spelled(rng.choice(follow_up.questions), rng)
         exchanges.append(Exchange(question, follow_up.answer(known, rng)))
     return exchanges

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from forensic_chat.data.rationales import Case
+from forensic_chat.data.case import Case
 from forensic_chat.schema import CLASSES, Finding, Label, Probabilities, Region, Supports
 
 _TELLING = 0.8

@@ -1,7 +1,7 @@
 """Spanish, French and German as far as they hold: a question's language, what it asks, and the verdict.
 
-Answers are written in English. To a question in one of these languages, the verdict is given in it, and a
-sentence says that the rest is English.
+Answers are written in English. To a question in one of these languages, the verdict and the plainest answers
+are given in it, and a sentence says that the rest is English.
 """
 
 import re
@@ -13,13 +13,17 @@ from forensic_chat.schema import Label
 
 @dataclass(frozen=True)
 class Language:
-    """Common words, without accents; the verdict sentences; what is said before English."""
+    """Common words, without accents; the verdict sentences; what is said before English, and instead."""
 
     words: frozenset[str]
     labels: dict[Label, str]
     decided: str
     undecided: str
     english: str
+    only: str
+    """Said to those who want all of it in that language."""
+    basics: dict[str, str]
+    """By the kind of a question: what needs no finding."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -45,6 +49,16 @@ LANGUAGES: dict[str, Language] = {
         "El veredicto medido es: {label}, con una probabilidad de {p}.",
         "El resultado no es concluyente; la probabilidad de que sea falsa es {p}.",
         "Los detalles solo puedo darlos en inglés:",
+        "En español solo puedo dar el veredicto y respuestas sencillas; los detalles los doy en inglés.",
+        {
+            "how sure": "Es una probabilidad medida, no una certeza: puedo equivocarme.",
+            "proof": "No es una prueba. Haría falta el archivo original y su historia.",
+            "author": "No puedo decir quién lo hizo: los rastros no llevan el nombre de nadie.",
+            "identity": "No identifico a personas; solo examino cómo se hizo la imagen.",
+            "pushback": "Lo que usted dice no lo puedo medir; el resultado de la medición no cambia.",
+            "next": "Busque la copia más antigua en la red y pida el archivo original a quien la publicó.",
+            "thanks": "De nada.",
+        },
     ),
     "fr": Language(
         _words(
@@ -60,6 +74,16 @@ LANGUAGES: dict[str, Language] = {
         "Le verdict mesuré est : {label}, avec une probabilité de {p}.",
         "Le résultat n'est pas concluant ; la probabilité d'un faux est de {p}.",
         "Je ne peux donner les détails qu'en anglais :",
+        "En français, je ne peux donner que le verdict et des réponses simples ; les détails sont en anglais.",
+        {
+            "how sure": "C'est une probabilité mesurée, pas une certitude : je peux me tromper.",
+            "proof": "Ce n'est pas une preuve. Il faudrait le fichier d'origine et son histoire.",
+            "author": "Je ne peux pas dire qui l'a fait : les traces ne portent le nom de personne.",
+            "identity": "Je n'identifie personne ; j'examine seulement comment l'image a été faite.",
+            "pushback": "Ce que vous dites, je ne peux pas le mesurer ; le résultat de la mesure ne change pas.",
+            "next": "Cherchez la copie la plus ancienne en ligne et demandez le fichier d'origine.",
+            "thanks": "Je vous en prie.",
+        },
     ),
     "de": Language(
         _words(
@@ -75,6 +99,16 @@ LANGUAGES: dict[str, Language] = {
         "Das gemessene Urteil lautet: {label}, mit einer Wahrscheinlichkeit von {p}.",
         "Das Ergebnis ist nicht eindeutig; die Wahrscheinlichkeit einer Fälschung beträgt {p}.",
         "Die Einzelheiten kann ich nur auf Englisch geben:",
+        "Auf Deutsch kann ich nur das Urteil und einfache Antworten geben; die Einzelheiten sind englisch.",
+        {
+            "how sure": "Das ist eine gemessene Wahrscheinlichkeit und keine Gewissheit: Ich kann mich irren.",
+            "proof": "Das ist kein Beweis. Dazu braucht es die Originaldatei und ihre Geschichte.",
+            "author": "Wer es war, kann ich nicht sagen: Spuren tragen niemandes Namen.",
+            "identity": "Ich erkenne keine Personen; ich untersuche nur, wie das Bild entstanden ist.",
+            "pushback": "Was Sie sagen, kann ich nicht messen; am gemessenen Ergebnis ändert es nichts.",
+            "next": "Suchen Sie die älteste Fassung im Netz und bitten Sie um die Originaldatei.",
+            "thanks": "Gern geschehen.",
+        },
     ),
 }
 
@@ -106,6 +140,20 @@ _ASKED: tuple[tuple[str, str], ...] = (
 )
 """Kinds of `questions.QUESTIONS` by the words that ask for them, in all three languages, without accents."""
 
+_NAMES = {"spanish": "es", "french": "fr", "german": "de"}
+_WANTED = re.compile(
+    r"\b(?:in|into|speak)\W+(?P<name>spanish|french|german|italian|portuguese|dutch|polish|russian|ukrainian|turkish"
+    r"|arabic|hebrew|hindi|urdu|chinese|mandarin|japanese|korean|greek|swedish|norwegian|danish|finnish|czech"
+    r"|hungarian|romanian|vietnamese|thai|indonesian|latin)\b"
+)
+_UNSPOKEN = _words(
+    "questa questo foto immagine vera falsa perche dove chi sei sicuro sicura grazie ciao esta imagem verdadeira "
+    "onde quem porque voce tem certeza obrigado deze dit afbeelding echt waar waarom wie ben je zeker bedankt "
+    "zdjecie prawdziwe dlaczego gdzie gercek mi fotograf"
+)
+"""Italian, Portuguese, Dutch, Polish and Turkish as far as it takes to tell that they are not read."""
+_READ = frozenset().union(_ENGLISH, *(language.words for language in LANGUAGES.values()))
+
 
 def language_of(question: str) -> str | None:
     """es, fr or de where more words are of that language than of English; None otherwise."""
@@ -127,6 +175,29 @@ def verdict_in(language: str, label: Label, probability: str) -> str:
     if label == "inconclusive":
         return said.undecided.format(p=probability)
     return said.decided.format(label=said.labels[label], p=probability)
+
+
+def basic(language: str, kind: str | None) -> str | None:
+    """The plainest answer to a kind of question in that language; None where it takes findings."""
+    return LANGUAGES[language].basics.get(kind or "")
+
+
+def named_language(question: str) -> str | None:
+    """The language that an English question wants the answer in: a key of LANGUAGES, or another's name."""
+    found = _WANTED.search(question.lower())
+    if found is None:
+        return None
+    name = found["name"]
+    return _NAMES.get(name, name.capitalize())
+
+
+def unread(question: str) -> bool:
+    """Whether the question is in a script or language that nothing here reads."""
+    letters = [char for char in _plain(question) if char.isalpha()]
+    if letters and sum("a" <= char <= "z" for char in letters) < len(letters) / 2:
+        return True
+    asked = re.findall(r"[a-z]+", _plain(question))
+    return sum(word in _UNSPOKEN for word in asked) > sum(word in _READ for word in asked)
 
 
 def _plain(text: str) -> str:

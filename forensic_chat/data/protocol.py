@@ -16,7 +16,11 @@ QUESTION_LIMIT = 600
 STRING_LIMIT = 52
 """Characters of a metadata string that reach the model: what the longest remark on dates takes."""
 FLOOR = 0.1
-"""A finding below this strength says nothing: its strength word is "none" and no sentence may lean on it."""
+"""A finding below this strength says nothing, whatever its kind: its strength word is "none"."""
+PRIOR = {"encoder.synthetic": 0.33, "encoder.tampered": 0.17}
+"""The learned scores of an image that nobody has looked at: the share of the class in the fit of the verdict
+(`train.fit_verdict.PRIOR`). A score below it fell by what was seen, so it is low, and speaks for nothing."""
+SCORES = tuple(PRIOR)
 
 _TOKENS = re.compile(r"<\|[^<>\n]{0,40}\|>|</?[A-Za-z][\w .:/-]{0,40}/?>|<\||\|>")
 
@@ -83,9 +87,20 @@ def strength_word(strength: float) -> str:
     return "weak" if strength < 0.4 else "moderate" if strength < 0.7 else "strong"
 
 
+def says_something(finding: Finding) -> bool:
+    """Whether a sentence may lean on the finding: its strength reaches FLOOR, a learned score its class's
+    PRIOR."""
+    return finding.strength >= PRIOR.get(finding.kind, FLOOR)
+
+
+def low(finding: Finding) -> bool:
+    """Whether it is a learned score that must be called low, and never open."""
+    return finding.kind in SCORES and not says_something(finding)
+
+
 def suspicious(finding: Finding) -> bool:
     """Whether the finding supports a fake label strongly enough for a sentence to say so."""
-    return finding.supports in ("synthetic", "tampered") and finding.strength >= FLOOR
+    return finding.supports in ("synthetic", "tampered") and says_something(finding)
 
 
 def answer_prefix(label: Label, probabilities: Probabilities) -> str:

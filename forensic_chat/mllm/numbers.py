@@ -128,7 +128,7 @@ def _known(
     ]
     if unit:
         exact = [100 * value for value in (*(value for _, value in values), *shares) if 0 <= value <= 1]
-        exact += [value for kind, value in values if kind == "encoder.mask"]
+        exact += [value for kind, value in values if kind in ("encoder.mask", "zoom.mask")]
         exact += [100 * region.area] if region else []
     else:
         exact = [*(value for _, value in values), *shares, *([region.score] if region else [])]

@@ -11,12 +11,12 @@ from typing import Any, Literal, Protocol
 
 from forensic_chat.data.dialogues import Exchange
 from forensic_chat.data.protocol import (
-    FLOOR,
     QUESTION_LIMIT,
     VERDICT_QUESTION,
     answer_prefix,
     clean,
     percent,
+    says_something,
     strength_word,
     without_tokens,
     written,
@@ -138,9 +138,9 @@ def _label(view: ViewLike, image_size: tuple[int, int]) -> str:
 
 def _finding_line(finding: Finding) -> str:
     fields = [finding.id, finding.kind, written(finding.value)]
-    says = finding.supports != "neutral" and finding.strength >= FLOOR
+    says = says_something(finding)
     fields.append(finding.supports if says else "neutral")
-    if finding.strength >= FLOOR:
+    if says:
         fields.append(strength_word(finding.strength))
     if finding.region:
         fields.append(finding.region)

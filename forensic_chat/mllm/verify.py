@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from forensic_chat.data.protocol import FLOOR, suspicious
-from forensic_chat.data.rationales import SCORES, Case
+from forensic_chat.data.case import Case
+from forensic_chat.data.protocol import low, says_something, suspicious
 from forensic_chat.data.sentences import PHRASES
 from forensic_chat.data.terms import TERMS
 from forensic_chat.mllm.claims import ParsedClaim, sentences
@@ -240,17 +240,13 @@ def _check_polarity(
         raise _FailedError("says that nothing was found, but every cited finding supports a fake verdict")
     elif "clean" in says and drew and all(suspicious(f) or _undecided(f) for f in drew):
         raise _FailedError("says that nothing was found, but what was found settles nothing")
-    if HEDGED.search(text) and drew and all(_low(finding) for finding in drew):
+    if HEDGED.search(text) and drew and all(low(finding) for finding in drew):
         raise _FailedError("calls open what was measured as low")
-
-
-def _low(finding: Finding) -> bool:
-    return finding.kind in SCORES and finding.supports == "neutral" and finding.strength < FLOOR
 
 
 def _undecided(finding: Finding) -> bool:
     """What the encoder saw that neither accuses nor is low: a middling score, a mask that marks something."""
-    silent = finding.supports != "neutral" or finding.strength < FLOOR or finding.value is None
+    silent = finding.supports != "neutral" or not says_something(finding) or finding.value is None
     return finding.kind.startswith("encoder.") and not silent
 
 

@@ -84,6 +84,15 @@ KINDS: dict[str, Words] = {
     ),
 }
 
+# what a second look measured
+KINDS |= {
+    "zoom.synthetic": Words("cut-?outs?", "encoders?", _GENERATED),
+    "zoom.tampered": Words("cut-?outs?", "encoders?", _EDITED),
+    "zoom.mask": Words("cut-?outs?", "masks?|marked", _EDITED),
+    "redelivery.rough": Words("rough\\w*", "re-?deliver\\w*|compression|jpegs?"),
+    "redelivery.half": Words("half the size", "re-?deliver\\w*|jpegs?"),
+}
+
 _NOUNS = "|".join(f"{words.own}|{words.shared}" if words.shared else words.own for words in KINDS.values())
 _NAMES = (
     r"(?:synthetic|tampered|fake|artefact|artifact)[ -](?:scores?|probabilit\w+|maps?|encoders?)"

@@ -209,6 +209,21 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(
     assert "You asked: go on" in out
 
 
+def test_chat_compares_with_another_file(
+    examiner: FakeExaminer,
+    image: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    photo(1).save(image.parent / "second.png")
+    feed(monkeypatch, f"/compare {image.parent / 'second.png'}\n/compare {image.parent / 'none.png'}\n")
+    assert run("chat", image) == 0
+    out = capsys.readouterr().out
+    assert "You asked: compare with second.png" in out
+    assert "none.png" in out
+    assert examiner.examined == [image.name, "second.png", "none.png"]
+
+
 def feed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     import io
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from forensic_chat.dialogue import REMEMBERED, REPLACED, Dialogue, Reply
+from forensic_chat.dialogue import BEFORE, REMEMBERED, REPLACED, Dialogue, Reply
 from forensic_chat.encoder import occlusion
 from forensic_chat.errors import (
     BackendUnavailable,
@@ -298,10 +298,12 @@ class TestDialogue:
         for k in range(12):
             list(dialogue.ask(f"Why? {k}"))
         turns = backend.asked[-1].turns
-        assert len(turns) == 2 + REMEMBERED + 1
-        assert [turn.role for turn in turns] == ["user", "assistant"] * 5 + ["user"]
-        assert turns[2].content == "Why? 7"
-        assert len(self.turns(dialogue)) <= 2 + REMEMBERED + 2
+        assert len(turns) == 2 + 2 + REMEMBERED + 1
+        assert [turn.role for turn in turns] == ["user", "assistant"] * 6 + ["user"]
+        assert turns[2].content == BEFORE
+        assert "Why? 0" in str(turns[3].content)
+        assert turns[4].content == "Why? 7"
+        assert len(self.turns(dialogue)) == 2 + 2 * 12
 
     @pytest.mark.parametrize("question", ["", "  \n"])
     def test_an_empty_question_is_refused_at_once(self, dialogue: Dialogue, question: str) -> None:

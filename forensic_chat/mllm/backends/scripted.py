@@ -13,7 +13,7 @@ from random import Random
 
 from forensic_chat.data.dialogues import Case, verdict_answer
 from forensic_chat.data.followups import no_answer, recognised
-from forensic_chat.data.protocol import VERDICT_QUESTION
+from forensic_chat.data.protocol import SCORES, VERDICT_QUESTION
 from forensic_chat.mllm.backends.base import Conversation, cancelled, too_late
 from forensic_chat.mllm.prompts import Part, Turn, messages
 from forensic_chat.schema import CLASSES, Finding, Label, Probabilities, Region
@@ -75,7 +75,8 @@ class ScriptedBackend:
         first = prefix or next((_text(turn) for turn in turns if turn.role == "assistant"), "")
         label, probabilities = _verdict(first, opinion)
         earlier = [_text(turn) for turn in turns if turn.role == "assistant"]
-        case = Case(findings, regions, label, probabilities, size, earlier=earlier)
+        asked = [_text(turn) for turn in turns[1:-1] if turn.role == "user"]
+        case = Case(findings, regions, label, probabilities, size, questions=asked, earlier=earlier)
         question = _text(turns[-1])
         rng = Random(sha256((_text(turns[0]) + question).encode()).hexdigest())
         if not findings:
@@ -111,7 +112,7 @@ def read(turn: Turn) -> tuple[list[Finding], list[Region], tuple[int, int]]:
                 "summary": f"{kind}: {value}",
                 "value": _value(value),
                 "supports": supports,
-                "strength": _STRENGTHS.get(word or "", 0.0),
+                "strength": _strength(kind, _value(value), word),
                 "false_alarm_rate": 1.0,
                 "region": region,
             }
@@ -122,6 +123,13 @@ def read(turn: Turn) -> tuple[list[Finding], list[Region], tuple[int, int]]:
     ]
     size = _SIZE.search(text)
     return findings, regions, (int(size[1]), int(size[2])) if size else (1, 1)
+
+
+def _strength(kind: str, value: float | int | str | None, word: str | None) -> float:
+    """That of a learned score is its value; of others, what the word stands for."""
+    if kind in SCORES and isinstance(value, int | float):
+        return min(1.0, max(0.0, float(value)))
+    return _STRENGTHS.get(word or "", 0.0)
 
 
 def _text(turn: Turn) -> str:

@@ -1,0 +1,93 @@
+"""All kinds of follow-up questions, with who answers them."""
+
+from forensic_chat.data.followups.base import Answer, FollowUp
+from forensic_chat.data.followups.beyond import BEYOND
+from forensic_chat.data.followups.conversation import CONVERSATION
+from forensic_chat.data.followups.evidence import generator, just_compression, topic
+from forensic_chat.data.followups.looks import LOOKS
+from forensic_chat.data.followups.places import where
+from forensic_chat.data.followups.reasons import (
+    AI,
+    EDITED,
+    authentic,
+    change_mind,
+    checked,
+    could_be,
+    how_sure,
+    least_sure,
+    like_a_photo,
+    limits,
+    next_steps,
+    speaks_against,
+    strongest,
+    why,
+)
+from forensic_chat.data.questions import QUESTIONS
+
+_CITES = r"\[[er]\d"
+_ANSWERS: dict[str, tuple[Answer, str]] = {
+    "why": (why, _CITES),
+    "where": (where, r"\br\d|region|nowhere|no place|can't say where"),
+    "how sure": (how_sure, r"\b[01]\.\d\d\b"),
+    "checked": (checked, "check|examin|cover|test|" + _CITES),
+    "provenance": (
+        topic("Provenance was not part of this examination.", "provenance"),
+        "credential|c2pa|manifest|provenance",
+    ),
+    "metadata": (
+        topic(
+            "The examination lists no metadata for this file.",
+            "metadata.camera",
+            "metadata.software",
+            "metadata.dates",
+            "metadata.generator",
+            "metadata.thumbnail",
+        ),
+        "metadata|exif|camera|software|program|date|timestamp|thumbnail|preview|generator",
+    ),
+    "compression": (
+        topic("There are no JPEG findings for this file.", "jpeg"),
+        "jpeg|compress|quality|grid|ghost|quanti|saved",
+    ),
+    "just compression": (just_compression, "compress|jpeg|re-deliver|quality|saved|stab"),
+    "noise and copies": (
+        topic("Neither noise nor copy-move is among the findings.", "noise", "copymove"),
+        "noise|grain|cop(?:y|ied|ies)|clone|duplic|match|repeat|second time",
+    ),
+    "frequencies": (
+        topic("The spectrum is not among the findings.", "spectrum"),
+        "spectr|peak|frequen|resampl|rescal|interpol|upsampl",
+    ),
+    "strongest": (strongest, _CITES),
+    "weakest": (least_sure, _CITES),
+    "against": (speaks_against, _CITES + "|nothing that was measured"),
+    "AI": (
+        could_be(AI, "encoder.synthetic", "metadata.generator", "spectrum.peaks"),
+        r"yes|not|nothing|no |decided|open|verdict|generat",
+    ),
+    "edited": (
+        could_be(EDITED, "encoder.tampered", "copymove", "encoder.mask", "noise"),
+        r"yes|not|nothing|no |decided|open|verdict|edit",
+    ),
+    "authentic": (authentic, "verdict|probability|examination|undecided"),
+    "real version": (like_a_photo, "would|real photo|behaves like one|" + _CITES),
+    "change mind": (change_mind, "cop(?:y|ies)|file|shots|source|original|version"),
+    "next": (next_steps, "look|search|ask|check|compare|get|begin"),
+    "limits": (
+        limits,
+        "escape|see|exclude|rule out|no proof|unseen|miss|remov",
+    ),
+}
+"""By the kind of a question: what code answers, and what every fitting answer holds."""
+_BY_CODE: dict[str, Answer] = BEYOND | CONVERSATION | LOOKS | {"generator": generator}
+FOLLOW_UPS: tuple[FollowUp, ...] = tuple(
+    FollowUp(kind, wordings, _BY_CODE[kind])
+    if kind in _BY_CODE
+    else FollowUp(kind, wordings, *_ANSWERS[kind])
+    for kind, wordings in QUESTIONS.items()
+)
+
+
+def known(kind: str | None) -> FollowUp | None:
+    """The kind of that name."""
+    return next((follow_up for follow_up in FOLLOW_UPS if follow_up.kind == kind), None)
