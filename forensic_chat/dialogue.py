@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from random import Random
+from typing import TYPE_CHECKING
 
 from forensic_chat.data.followups import FollowUp, leading, no_answer, recognised
 from forensic_chat.data.protocol import QUESTION_LIMIT, clean
@@ -18,6 +19,9 @@ from forensic_chat.mllm.prompts import Turn, follow_up
 from forensic_chat.mllm.verify import RegionTest, passed, uncited_fault, verify
 from forensic_chat.schema import Claim, Examination, Region
 from forensic_chat.stopping import Stopping
+
+if TYPE_CHECKING:
+    from forensic_chat.encoder.perceive import ChangeMap
 
 MOST_TOKENS = 160
 REMEMBERED = 8
@@ -70,8 +74,11 @@ class Dialogue:
         conversation: Conversation,
         masked: Masked,
         lock: threading.Lock,
+        changes: "ChangeMap | None" = None,
     ) -> None:
         self.examination = examination
+        self.changes = changes
+        """What the mask was cut from, cell by cell, if it is at hand."""
         self._backend, self._conversation, self._masked, self._lock = backend, conversation, masked, lock
         self._opening = len(conversation.turns)
         self._warned = False
@@ -109,7 +116,9 @@ class Dialogue:
         for question, answer in exchanges:
             turns += [follow_up(question), Turn("assistant", answer)]
         conversation = replace(self._conversation, turns=turns)
-        other = Dialogue(self._backend, self.examination, conversation, self._masked, self._lock)
+        other = Dialogue(
+            self._backend, self.examination, conversation, self._masked, self._lock, self.changes
+        )
         other._opening = self._opening
         return other
 

@@ -131,7 +131,8 @@ class Examiner:
             judgement, timings = self._judge(source, name, check)
             told, extra = self._tell(judgement, check)
             examination = self._examination(judgement, told, timings | extra)
-            return Dialogue(self.backend, examination, told.conversation, told.masking, self._lock)
+            changes = judgement.perception.changes
+            return Dialogue(self.backend, examination, told.conversation, told.masking, self._lock, changes)
 
     def _judge(
         self, source: Source, name: str | None, check: Stopping

@@ -125,7 +125,12 @@ class FakeExaminer:
         self.hook: Callable[[Path], None] = lambda path: None
 
     def examine(
-        self, source: Path | bytes, *, rationale: bool = True, name: str | None = None
+        self,
+        source: Path | bytes,
+        *,
+        rationale: bool = True,
+        name: str | None = None,
+        cancel: threading.Event | None = None,
     ) -> Examination:
         if isinstance(source, Path):
             self.examined.append(source.name)
