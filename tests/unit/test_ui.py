@@ -33,7 +33,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def page(monkeypatch: pytest.MonkeyPatch) -> pages.Page:
     monkeypatch.setattr(Examiner, "_seeing", (SpotEncoder(), calibration()))
     monkeypatch.setattr(Examiner, "models", {"encoder": "spot"})
-    return pages.Page(Examiner(backend=ScriptedBackend()))
+    made = pages.Page(Examiner(backend=ScriptedBackend()))
+    made.build()
+    return made
 
 
 def tab(session: str = "a", browser: str = "one") -> Any:
