@@ -1,11 +1,12 @@
 // What Gradio has no component for: parts of a result that light up together, layers, enlargement, light and dark.
 (() => {
   const THEME = "forensic-chat.theme";
-  const address = new URL(location.href);
   const saved = localStorage.getItem(THEME);
-  if (saved && !address.searchParams.has("__theme")) {
-    address.searchParams.set("__theme", saved); // Gradio reads its theme here
+  if (saved) {
+    const address = new URL(location.href);
+    address.searchParams.set("__theme", saved); // for Gradio, if it has not chosen yet
     history.replaceState(null, "", address);
+    document.body.classList.toggle("dark", saved === "dark"); // if it has
   }
 
   const words = (text) => (text || "").split(" ").filter(Boolean);
