@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import IO
 
 from forensic_chat.errors import InputRejected
-from forensic_chat.imaging.sniff import EXTENSIONS
 from forensic_chat.settings import Settings
 
 _MOST_AT_ONCE = 4_000_000
@@ -23,7 +22,7 @@ def unpack(packed: IO[bytes], name: str, limits: Settings) -> Iterator[tuple[str
     `limits.max_batch_bytes`.
     """
     try:
-        archive = zipfile.ZipFile(_Sparing(packed))  # type: ignore[arg-type]  # it reads, seeks and tells
+        archive = zipfile.ZipFile(_Sparing(packed))
     except InputRejected:
         raise
     except Exception:  # on hostile bytes it may raise anything
@@ -54,11 +53,9 @@ def safe_path(name: str) -> str:
     return path[-_MAX_NAME:] or "image"
 
 
-def looks_packed(head: bytes, name: str) -> bool:
+def looks_packed(head: bytes) -> bool:
     """Whether a file is a zip, and not an image with one behind it."""
-    return (
-        head.startswith((b"PK\x03\x04", b"PK\x05\x06")) and name.rpartition(".")[2].lower() not in EXTENSIONS
-    )
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
 def _wanted(member: zipfile.ZipInfo) -> bool:

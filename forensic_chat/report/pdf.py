@@ -1,11 +1,11 @@
 """A page of HTML as PDF, with WeasyPrint; nothing is fetched for it."""
 
-from types import ModuleType
+from typing import Any
 
 from forensic_chat.errors import UsageError
 
 
-def ready() -> ModuleType:
+def ready() -> Any:
     """WeasyPrint. Raises UsageError if it, or a library it needs, is not installed."""
     try:
         import weasyprint
