@@ -9,6 +9,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from fastapi import HTTPException
@@ -134,9 +135,10 @@ def _request_id(scope: Scope) -> str:
 
 def _log_trace(request_id: str, error: Exception) -> None:
     """Where it went wrong; what the error says is left out, it may quote a request."""
+    frames = traceback.extract_tb(error.__traceback__)
     line = {
         "request_id": request_id,
         "error": type(error).__name__,
-        "trace": "".join(traceback.format_tb(error.__traceback__)),
+        "trace": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
     }
     LOG.error(json.dumps(line))

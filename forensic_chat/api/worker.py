@@ -58,13 +58,13 @@ class Worker:
             self._wake.clear()
             try:
                 item = self._jobs.next()
-            except (Unavailable, Full) as error:
+                if item is not None:
+                    self._deal_with(item)
+            except Exception as error:  # the store's, or a mistake of ours: no job may end the others
                 self._wait_for_store(error)
                 continue
             if item is None:
                 self._wake.wait()
-            else:
-                self._deal_with(item)
 
     def _deal_with(self, item: Waiting) -> None:
         cancel = threading.Event()

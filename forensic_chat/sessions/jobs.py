@@ -210,16 +210,16 @@ class Jobs:
                 if isinstance(result, BatchError):
                     _fail(row, result)
                 else:
-                    row.waiting, row.examination = False, new_id()
-                    session.add(
-                        KeptExamination(
-                            id=row.examination,
-                            owner=item.owner,
-                            created=time.time(),
-                            sha256=item.sha256,
-                            document=result.model_dump_json(),
-                        )
+                    kept = KeptExamination(
+                        id=new_id(),
+                        owner=item.owner,
+                        created=time.time(),
+                        sha256=item.sha256,
+                        document=result.model_dump_json(),
                     )
+                    session.add(kept)
+                    session.flush()  # before the item refers to it
+                    row.waiting, row.examination = False, kept.id
             self._drop_unused({item.sha256})
 
     def image(self, item: Waiting) -> bytes:

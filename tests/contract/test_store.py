@@ -264,9 +264,14 @@ def test_a_full_database_too(tmp_path: Path) -> None:
     event.listen(engine, "connect", cap)
     engine.dispose()
     kept = 0
-    with pytest.raises(Full):
+
+    def fill() -> None:
+        nonlocal kept
         for kept in range(1000):
             store.add_turn("a", said, kept, Exchange("q" * 1000, "a" * 1000, [], []))
+
+    with pytest.raises(Full):
+        fill()
     assert len(store.conversation("a", said)[1]) == kept > 3
     event.remove(engine, "connect", cap)
     engine.dispose()

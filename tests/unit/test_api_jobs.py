@@ -143,7 +143,7 @@ def test_batches_that_are_not_taken(
     tmp_path: Path, files: list[tuple[str, bytes]], status: int, code: str, says: str
 ) -> None:
     with started(StubExaminer(), tmp_path, max_batch_files=5, max_batch_bytes=1_000_000) as client:
-        given: Any = [("files", file) for file in files] or {"other": b"x"}
+        given: Any = [("files", file) for file in files] or {"rationale": (None, "false")}
         answer = client.post("/v1/batches", files=given, headers=A)
         assert says in problem(answer, status, code)["detail"]
         assert not [path for path in (tmp_path / "data" / "images").rglob("*") if path.is_file()]
