@@ -3,6 +3,7 @@
 import base64
 import io
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
@@ -102,6 +103,17 @@ def overlay(image: ExaminedImage, examination: Examination) -> bytes:
             (x0 + 2 * width, y0 + 2 * width), region.id, fill="white", stroke_width=2, stroke_fill="black"
         )
     return _encoded(picture.convert("RGB"), "PNG", compress_level=3)
+
+
+def heatmap(image: ExaminedImage, suspicion: NDArray[np.float32]) -> bytes:
+    """The image in grey under the map of suspicion (`Examiner.suspicion`), as PNG, at most SHOWN_SIDE a side:
+    dark violet is 0, yellow is 1."""
+    picture = Image.fromarray(image.pixels).convert("L")
+    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
+    scores = cv2.resize(suspicion, picture.size, interpolation=cv2.INTER_LINEAR)
+    levels = (255 * np.clip(scores, 0, 1)).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
+    return _encoded(Image.blend(picture.convert("RGB"), Image.fromarray(colours), 0.65), "PNG")
 
 
 def data_url(data: bytes, kind: str) -> str:
