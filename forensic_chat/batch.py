@@ -9,6 +9,7 @@ row holds.
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ def run(
             if earlier.has(file, path, examiner, rationale=rationale, mask=mask):
                 on_step(Step(file, "kept"))
                 continue
-            row = _examine(examiner, path, file, rationale=rationale)
+            row = examined(examiner, path, file, rationale=rationale)
             if mask and isinstance(row, BatchExamination):
                 row = maskfile.write(row, mask)
             rows.write(row.model_dump_json().encode() + b"\n")
@@ -133,11 +134,19 @@ def run(
                 on_step(Step(file, "examined"))
 
 
-def _examine(
-    examiner: "Examiner", path: Path, file: str, *, rationale: bool
+def examined(
+    examiner: "Examiner",
+    source: Path | bytes,
+    file: str,
+    *,
+    rationale: bool,
+    cancel: threading.Event | None = None,
 ) -> BatchExamination | BatchFailure:
+    """The row of one file, whatever is wrong with it. Raises BackendUnavailable and Cancelled."""
     try:
-        examination = examiner.examine(path, rationale=rationale, name=file.rpartition("/")[2])
+        examination = examiner.examine(
+            source, rationale=rationale, name=file.rpartition("/")[2], cancel=cancel
+        )
         return BatchExamination(**dict(examination), file=file)
     except (BackendUnavailable, Cancelled):
         raise
@@ -146,13 +155,15 @@ def _examine(
     except Exception as error:  # one file must never cost the folder
         message = f"internal error ({type(error).__name__}); `forensic-chat analyze` on this file shows more"
         failure = BatchError(code="internal", message=message)
-    return BatchFailure(file=file, error=failure, sha256=_sha256(path))
+    return BatchFailure(file=file, error=failure, sha256=_sha256(source))
 
 
-def _sha256(path: Path) -> str | None:
+def _sha256(source: Path | bytes) -> str | None:
     """None if the file can't be read."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
     try:
-        with path.open("rb") as file:
+        with source.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from forensic_chat.data.case import Case
 from forensic_chat.data.followups import (
@@ -29,6 +29,9 @@ from forensic_chat.mllm.prompts import Turn, follow_up
 from forensic_chat.mllm.verify import RegionTest, passed, uncited_fault, verify
 from forensic_chat.schema import Box, Claim, Examination, Finding, Region
 from forensic_chat.stopping import Stopping
+
+if TYPE_CHECKING:
+    from forensic_chat.encoder.perceive import ChangeMap
 
 MOST_TOKENS = 160
 REMEMBERED, BUDGET = 8, 3000
@@ -103,8 +106,11 @@ class Dialogue:
         conversation: Conversation,
         looks: Looks,
         lock: threading.Lock,
+        changes: "ChangeMap | None" = None,
     ) -> None:
         self.examination = examination
+        self.changes = changes
+        """What the mask was cut from, cell by cell, if it is at hand."""
         self._backend, self._conversation, self._looks, self._lock = backend, conversation, looks, lock
         self._opening = len(conversation.turns)
         self._looked: dict[Look, list[Finding]] = {}
@@ -178,7 +184,7 @@ class Dialogue:
         for question, answer in exchanges:
             turns += [follow_up(question), Turn("assistant", answer)]
         conversation = replace(self._conversation, turns=turns)
-        other = Dialogue(self._backend, self.examination, conversation, self._looks, self._lock)
+        other = Dialogue(self._backend, self.examination, conversation, self._looks, self._lock, self.changes)
         other._opening, other._looked = self._opening, self._looked
         return other
 

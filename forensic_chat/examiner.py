@@ -20,6 +20,9 @@ from forensic_chat.stopping import Stopping
 from forensic_chat.weights import base, fingerprint, shipped
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from forensic_chat.dialogue import Dialogue
     from forensic_chat.encoder.calibration import Calibration
     from forensic_chat.encoder.perceive import Encoder
@@ -133,7 +136,22 @@ class Examiner:
             told, extra = self._tell(judgement, check)
             examination = self._examination(judgement, told, timings | extra)
             looks = Looking(judgement, self.encoder, self.calibration, told.masking)
-            return Dialogue(self.backend, examination, told.conversation, looks, self._lock)
+            changes = judgement.perception.changes
+            return Dialogue(self.backend, examination, told.conversation, looks, self._lock, changes)
+
+    def suspicion(
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        cancel: threading.Event | None = None,
+        deadline: float | None = None,
+    ) -> "NDArray[np.float32]":
+        """(ceil(H / 8), ceil(W / 8)): how likely each cell of 8 px was changed, 0 to 1, as the mask heads see
+        it; `Examination.mask` is what of it is sure enough to be shown. Arguments and errors as for `examine`."""
+        check = Stopping(cancel, deadline)
+        with check.holding(self._lock):
+            return self.encoder.locate(take_in(source, name=name).pixels).mask
 
     def _judge(
         self, source: Source, name: str | None, check: Stopping

@@ -33,7 +33,10 @@ class Settings(BaseSettings):
     )
     """The Ed25519 private key (PEM) that signs reports; made at the first report if it is not there."""
     api_keys: str = ""
-    """Keys of the HTTP API, separated by commas; each is an owner of its own. None: `serve` on loopback only."""
+    """Keys of the HTTP API, or `sha256:` and a key's hash, separated by commas; each is an owner of its own. None:
+    `serve` on loopback only."""
+    quota_per_hour: int | None = Field(default=None, gt=0)
+    """Images and questions that `serve` takes from one key in an hour."""
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("forensic-chat")))
     """Where `serve` keeps images, and its database unless `database_url` names another."""
     database_url: str | None = None
@@ -42,8 +45,15 @@ class Settings(BaseSettings):
     """How long `serve` keeps an examination and what was asked about it."""
     queue_limit: int = Field(default=16, gt=0)
     """Requests that `serve` works on or lets wait; the next gets 429."""
+    job_limit: int = Field(default=1000, gt=0)
+    """Images that wait in jobs; while there are more, a new job gets 429."""
+    max_batch_files: int = Field(default=1000, gt=0)
+    max_batch_bytes: int = Field(default=200_000_000, gt=0)
+    """Of one batch that `serve` takes, packed and unpacked."""
     request_deadline: float = Field(default=300, gt=0)
     """Seconds that `serve` gives an examination or an answer, waiting included."""
+    upload_deadline: float = Field(default=60, gt=0)
+    """Seconds in which a request's body must have come."""
     threads: int | None = Field(default=None, gt=0)
     """CPU threads for the models; default: what torch chooses."""
 

@@ -8,6 +8,11 @@ MEANINGS = {
 }
 """What a verdict's label means."""
 
+UNDECIDED = (
+    "This is a result, not a failure: it says that neither answer can be relied on. The file as it left the "
+    "camera or the app, rather than a screenshot or a copy from a messenger, may decide it."
+)
+
 CHECKED = {True: "verified", False: "not verified", None: "not checkable"}
 """What became of a claim's check."""
 

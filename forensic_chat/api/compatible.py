@@ -18,9 +18,10 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
 
-from forensic_chat.api.desk import Job
-from forensic_chat.api.guards import state_of
-from forensic_chat.api.problems import describe
+from forensic_chat.api.desk import Running
+from forensic_chat.api.keys import OwnerOf
+from forensic_chat.api.problems import RESPONSES, describe
+from forensic_chat.api.shared import shared
 from forensic_chat.schema import Examination
 from forensic_chat.wording import CHECKED, MARKS, MEANINGS
 
@@ -65,8 +66,8 @@ class Asked:
     """The image comes with this question: the verdict has not been told yet."""
 
 
-def routes(owner_of: Callable[[Request], str]) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
+def routes(owner_of: OwnerOf) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"], responses=RESPONSES)
     owned = Annotated[str, Depends(owner_of)]
 
     @router.get("/models")
@@ -78,7 +79,8 @@ def routes(owner_of: Callable[[Request], str]) -> APIRouter:
     @router.post("/chat/completions", response_model=None)
     async def complete(asked: Completion, request: Request, owner: owned) -> Any:
         """Answer the last message about the last image."""
-        read, state = understood(asked.messages), state_of(request)
+        read, state = understood(asked.messages), shared(request)
+        state.quota.spend(owner)
 
         def work(hand_over: Callable[[str], None], cancel: Any) -> tuple[str, Examination]:
             dialogue = state.service.dialogue(owner, read.image, "image", cancel)
@@ -91,11 +93,11 @@ def routes(owner_of: Callable[[Request], str]) -> APIRouter:
                 text += reply.text
             return text, dialogue.examination
 
-        job = state.desk.start(work)
+        running = state.desk.start(work)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
         if asked.stream:
-            return StreamingResponse(_chunks(job, head, request), media_type="text/event-stream")
-        text, examination = await job.result(request)
+            return StreamingResponse(_chunks(running, head, request), media_type="text/event-stream")
+        text, examination = await running.result(request)
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         return head | {
             "object": "chat.completion",
@@ -167,7 +169,7 @@ def _decoded(url: str) -> bytes:
 
 
 async def _chunks(
-    job: Job[tuple[str, Examination]], head: dict[str, Any], request: Request
+    running: Running[tuple[str, Examination]], head: dict[str, Any], request: Request
 ) -> AsyncGenerator[bytes]:
     def chunk(delta: dict[str, str], end: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": end}
@@ -176,10 +178,10 @@ async def _chunks(
 
     try:
         yield chunk({"role": "assistant", "content": ""})
-        async with aclosing(job.pieces()) as pieces:
+        async with aclosing(running.pieces()) as pieces:
             async for piece in pieces:
                 yield chunk({"content": piece})
-        await job.ended()
+        await running.ended()
         yield chunk({}, "stop")
     except Exception as error:
         problem = describe(error, request.state.request_id)

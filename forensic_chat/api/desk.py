@@ -28,18 +28,18 @@ class Desk:
         self.free = places
         self._threads = ThreadPoolExecutor(places, thread_name_prefix="request")
 
-    def start(self, work: Work[Result]) -> "Job[Result]":
+    def start(self, work: Work[Result]) -> "Running[Result]":
         """Begin `work`. Raises Busy. Its place is free again when it has ended, whoever waits for it."""
         if self.free == 0:
             raise Busy
         self.free -= 1
-        return Job(self, work)
+        return Running(self, work)
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-class Job(Generic[Result]):
+class Running(Generic[Result]):
     """Work that has begun."""
 
     def __init__(self, desk: Desk, work: Work[Result]) -> None:

@@ -1,44 +1,53 @@
-"""What every request passes: an id, a key, a cap on its body, a line in the log without its content."""
+"""What every request passes: an id, a cap on its body and on the time it takes to come, a line in the log
+without its content."""
 
-import hashlib
-import hmac
+import asyncio
 import json
 import logging
+import re
 import secrets
 import time
+import traceback
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import NoReturn
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from forensic_chat.api.metrics import Metrics
+from forensic_chat.api.problems import response_to
+
 LOG = logging.getLogger("forensic_chat.api")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class Watch:
-    """Gives each request an id, refuses bodies of more than `most` bytes, and logs one JSON line."""
+    """Around the application.
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
+    most: bytes that the body of a request to a path may have. held: bytes that all bodies may have that are
+    being read or worked on. seconds: in which a body must have come.
+    """
+
+    def __init__(
+        self, app: ASGIApp, most: Callable[[str], int], held: int, seconds: float, metrics: Metrics
+    ) -> None:
+        self.app, self.most, self.seconds, self.metrics = app, most, seconds, metrics
+        self.room = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id, start, status, size = secrets.token_hex(8), time.perf_counter(), 0, 0
+        request_id, start, status = _request_id(scope), time.perf_counter(), 0
         scope.setdefault("state", {})["request_id"] = request_id
-
-        async def capped() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self.most:
-                raise HTTPException(413, f"the request is larger than {self.most / 1e6:.0f} MB; send less")
-            return message
+        body = _Body(self, receive, self.most(scope["path"]))
 
         async def marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
+                await body.drain()
                 status = message["status"]
                 message["headers"] = [
                     *message["headers"],
@@ -49,45 +58,87 @@ class Watch:
             await send(message)
 
         try:
-            await self.app(scope, capped, marked)
+            await self.app(scope, body.receive, marked)
+        except Exception as error:
+            if not isinstance(error, ClientDisconnect):
+                _log_trace(request_id, error)
+            if status == 0:
+                await response_to(error, scope["path"], request_id)(scope, receive, marked)
         finally:
+            self.room += body.size
+            seconds, route = time.perf_counter() - start, getattr(scope.get("route"), "path", None)
+            self.metrics.answered(scope["method"], route, status, seconds)
             line = {
                 "request_id": request_id,
                 "method": scope["method"],
-                "route": getattr(scope.get("route"), "path", None),
+                "route": route,
                 "status": status,
-                "bytes": size,
-                "seconds": round(time.perf_counter() - start, 4),
+                "bytes": body.size,
+                "seconds": round(seconds, 4),
                 "owner": scope["state"].get("owner"),
             }
             LOG.info(json.dumps(line))
 
 
-def owner_of(keys: list[str]) -> Callable[[Request], str]:
-    """A dependency: whose request it is, by its `Authorization: Bearer KEY`; "local" where no keys are set.
+class _Body:
+    """A request's body on its way in."""
 
-    Keys are compared by their hashes, in constant time.
-    """
-    hashes = [_hashed(key) for key in keys]
+    def __init__(self, watch: Watch, receive: Receive, most: int) -> None:
+        self._watch, self._receive, self._most = watch, receive, most
+        self._end = asyncio.get_running_loop().time() + watch.seconds
+        self.size, self._whole, self._refused = 0, False, False
 
-    def owner(request: Request) -> str:
-        if not hashes:
-            return "local"
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        given_hash = _hashed(given.strip())
-        held = [hmac.compare_digest(given_hash, known) for known in hashes]
-        if scheme.lower() != "bearer" or not any(held):
-            raise HTTPException(401, "give a key of this server: Authorization: Bearer KEY")
-        request.state.owner = given_hash[:16]
-        return given_hash[:16]
+    async def receive(self) -> Message:
+        """As ASGI says. Raises HTTPException for a body that is too large, too slow, or one too many."""
+        if self._whole:
+            return await self._receive()  # nothing comes any more but that the client has gone
+        message = await self._next()
+        if self.size > self._most:
+            self._refuse(413, f"the request is larger than {self._most / 1e6:.0f} MB; send less")
+        if self._watch.room < 0:
+            self._refuse(429, "too much is being sent at the same time; try again in a moment")
+        return message
 
-    return owner
+    async def drain(self) -> None:
+        """Read what is still to come, and forget it: a client that is still sending would not hear us."""
+        while not (self._whole or self._refused):
+            try:
+                await self._next()
+            except HTTPException:
+                return
+            self._refused = self.size > self._most
+
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._end):
+                message = await self._receive()
+        except TimeoutError:
+            self._refuse(
+                408, f"the request's body did not come within {self._watch.seconds:g} s; send it faster"
+            )
+        came = len(message.get("body", b""))
+        self.size += came
+        self._watch.room -= came
+        self._whole = not message.get("more_body", False)
+        return message
+
+    def _refuse(self, status: int, why: str) -> NoReturn:
+        self._refused = True
+        raise HTTPException(status, why)
 
 
-def _hashed(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+def _request_id(scope: Scope) -> str:
+    """The client's own, if it can stand in a log; else a new one."""
+    given = dict(scope["headers"]).get(b"x-request-id", b"")
+    return given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def state_of(request: Request) -> Any:
-    """What the application's parts share."""
-    return request.app.state
+def _log_trace(request_id: str, error: Exception) -> None:
+    """Where it went wrong; what the error says is left out, it may quote a request."""
+    frames = traceback.extract_tb(error.__traceback__)
+    line = {
+        "request_id": request_id,
+        "error": type(error).__name__,
+        "trace": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+    LOG.error(json.dumps(line))

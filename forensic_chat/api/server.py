@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import ipaddress
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -11,31 +11,50 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 
-from forensic_chat.api import compatible, native, problems
+from forensic_chat.api import batches, compatible, conversations, examinations, problems
 from forensic_chat.api.desk import Desk
-from forensic_chat.api.guards import LOG, Watch, owner_of
+from forensic_chat.api.guards import LOG, Watch
+from forensic_chat.api.keys import loopback, owner_of
+from forensic_chat.api.metrics import CONTENT_TYPE, Metrics
+from forensic_chat.api.quota import Quota
 from forensic_chat.api.service import Service
+from forensic_chat.api.shared import Shared
+from forensic_chat.api.worker import Worker
 from forensic_chat.errors import UsageError
 from forensic_chat.examiner import Examiner
+from forensic_chat.sessions.database import Full, Unavailable
 from forensic_chat.sessions.store import Store
 from forensic_chat.settings import Settings, settings
 
 _TIDY = 3600
 """Seconds between two looks for what has been kept long enough."""
 _DAY = 86_400
+_PROMPT = 2.0
+"""Seconds in which the store must answer to be ready."""
+_BESIDE = 1_000_000
+"""Bytes of a body beside its files."""
 
 
 def build(examiner: Examiner, store: Store, limits: Settings | None = None) -> FastAPI:
     """The API over one examiner and one store, as an ASGI application."""
     limits = limits or settings()
-    owner = owner_of(limits.keys)
+    state = Shared(
+        limits=limits,
+        store=store,
+        desk=Desk(limits.queue_limit),
+        service=Service(examiner, store, limits.request_deadline),
+        worker=Worker(examiner, store.jobs, limits.request_deadline),
+        quota=Quota(limits.quota_per_hour),
+    )
 
     @contextlib.asynccontextmanager
-    async def living(app: FastAPI) -> AsyncIterator[None]:
-        tidying = asyncio.create_task(_tidy(store, limits.retention_days * _DAY))
+    async def living(_: FastAPI) -> AsyncIterator[None]:
+        tidying = asyncio.create_task(_tidy(state))
+        state.worker.start()
         yield
         tidying.cancel()
-        app.state.desk.close()
+        state.worker.stop()
+        state.desk.close()
 
     app = FastAPI(
         title="Forensic-Chat",
@@ -44,28 +63,49 @@ def build(examiner: Examiner, store: Store, limits: Settings | None = None) -> F
         docs_url=None,  # its page would load scripts from another host
         redoc_url=None,
     )
-    app.state.store, app.state.desk = store, Desk(limits.queue_limit)
-    app.state.service = Service(examiner, store, limits.request_deadline)
-    app.include_router(native.routes(owner))
-    app.include_router(compatible.routes(owner))
+    app.state.shared = state
+    owner = owner_of(limits.keys)
+    for part in (examinations, batches, conversations, compatible):
+        app.include_router(part.routes(owner))
     problems.install(app)
-    # base64 is a third larger than what it carries
-    app.add_middleware(Watch, most=limits.max_file_bytes * 4 // 3 + 1_000_000)
+    metrics = Metrics()
+    metrics.watch("free_places", "Requests that may still be taken", lambda: state.desk.free)
+    metrics.watch("waiting_images", "Images that wait in jobs", store.jobs.waiting)
+    _add_states(app, state, metrics)
+    one = limits.max_file_bytes * 4 // 3 + _BESIDE  # base64 is a third larger than what it carries
+    many = max(one, limits.max_batch_bytes + _BESIDE)
+    app.add_middleware(
+        Watch,
+        most=lambda path: many if path == "/v1/batches" else one,
+        held=2 * many,
+        seconds=limits.upload_deadline,
+        metrics=metrics,
+    )
+    return app
 
+
+def _add_states(app: FastAPI, state: Shared, metrics: Metrics) -> None:
     @app.get("/health", tags=["state"])
-    def health() -> dict[str, str]:
+    async def health() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/ready", tags=["state"])
-    def ready(response: Response) -> dict[str, Any]:
-        """The store answers, and there is a place in the queue."""
-        state = {"store": store.ready(), "free_places": app.state.desk.free}
-        if not all(state.values()):
+    @app.get("/ready", tags=["state"], responses={503: {"description": "Not ready."}})
+    async def ready(response: Response) -> dict[str, Any]:
+        """The store answers, and there is a place in the queue; else 503."""
+        try:
+            answers = await asyncio.wait_for(asyncio.to_thread(state.store.ready), _PROMPT)
+        except TimeoutError:
+            answers = False
+        found = {"store": answers, "free_places": state.desk.free}
+        if not all(found.values()):
             response.status_code = 503
-        return state
+        return found
 
-    return app
+    @app.get("/metrics", tags=["state"], response_class=Response)
+    async def figures() -> Response:
+        """Figures for Prometheus."""
+        return Response(await asyncio.to_thread(metrics.text), media_type=CONTENT_TYPE)
 
 
 def serve(host: str, port: int) -> None:
@@ -74,7 +114,7 @@ def serve(host: str, port: int) -> None:
     import uvicorn
 
     limits = settings()
-    if not limits.keys and not _loopback(host):
+    if not limits.keys and not loopback(host):
         raise UsageError(
             f"--host {host} can be reached by others, and no keys are set: set FORENSIC_CHAT_API_KEYS, "
             "or serve on 127.0.0.1"
@@ -106,14 +146,11 @@ def open_store(limits: Settings) -> Store:
     return Store(limits.database_url or f"sqlite:///{folder / 'sessions.db'}", folder / "images")
 
 
-async def _tidy(store: Store, seconds: float) -> None:
+async def _tidy(state: Shared) -> None:
     while True:
-        await asyncio.to_thread(store.delete_older, seconds)
+        try:
+            if await asyncio.to_thread(state.store.delete_older, state.limits.retention_days * _DAY):
+                state.service.forget()
+        except (Unavailable, Full) as error:
+            LOG.error(json.dumps({"tidying": "put off", "error": type(error).__name__}))
         await asyncio.sleep(_TIDY)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

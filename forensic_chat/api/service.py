@@ -1,17 +1,25 @@
 """What the routes ask for: examinations and answers, from the examiner and the store."""
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from forensic_chat.api.bodies import Options
 from forensic_chat.dialogue import Dialogue, Reply
 from forensic_chat.examiner import Examiner
+from forensic_chat.imaging.intake import ExaminedImage
 from forensic_chat.schema import Examination
 from forensic_chat.sessions.store import Exchange, Store
 from forensic_chat.streaming import written_aside
 
 REMEMBERED = 8
 """Dialogues kept open: the next question about one of these images needs no new look at it."""
+REMEMBERED_PIXELS = 100_000_000
+"""Of the images of all of these, but for the newest."""
 
 HandOver = Callable[[str], None]
 
@@ -21,34 +29,39 @@ class Service:
 
     def __init__(self, examiner: Examiner, store: Store, deadline: float) -> None:
         self.examiner, self.store, self._deadline = examiner, store, deadline
-        self._open: OrderedDict[tuple[str, bytes, str], Dialogue] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str, str], Dialogue] = OrderedDict()
         self._lock = threading.Lock()
 
     def examine(
-        self, owner: str, data: bytes, name: str, rationale: bool, cancel: threading.Event
+        self, owner: str, data: bytes, name: str, wanted: Options, cancel: threading.Event
     ) -> tuple[str, Examination]:
         """Examine and keep; the id and the result. Raises what `Examiner.examine` raises."""
-        if rationale:
-            found = self.dialogue(owner, data, name, cancel).examination
+        deadline = min(self._deadline, wanted.deadline or self._deadline)
+        if wanted.rationale:
+            found = self.dialogue(owner, data, name, cancel, deadline).examination
         else:
-            found = self.examiner.examine(
-                data, rationale=False, name=name, cancel=cancel, deadline=self._deadline
-            )
+            found = self.examiner.examine(data, rationale=False, name=name, cancel=cancel, deadline=deadline)
         return self.store.add_examination(owner, data, found), found
 
-    def dialogue(self, owner: str, data: bytes, name: str, cancel: threading.Event) -> Dialogue:
+    def dialogue(
+        self, owner: str, data: bytes, name: str, cancel: threading.Event, deadline: float | None = None
+    ) -> Dialogue:
         """A dialogue about an image in which nothing was asked yet."""
-        key = (owner, data, name)
+        key = (owner, hashlib.sha256(data).hexdigest(), name)
         with self._lock:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        opened = self.examiner.open(data, name=name, cancel=cancel, deadline=self._deadline)
+        opened = self.examiner.open(data, name=name, cancel=cancel, deadline=deadline or self._deadline)
         with self._lock:
             self._open[key] = opened
-            while len(self._open) > REMEMBERED:
+            while len(self._open) > 1 and self._remembers_too_much():
                 self._open.popitem(last=False)
         return opened
+
+    def suspicion(self, image: ExaminedImage, cancel: threading.Event) -> NDArray[np.float32]:
+        """As `Examiner.suspicion`."""
+        return self.examiner.suspicion(image.data, name=image.name, cancel=cancel, deadline=self._deadline)
 
     def answer(
         self,
@@ -79,8 +92,13 @@ class Service:
         self.store.add_turn(owner, conversation, len(said), turn)
         return turn
 
-    def forget(self, owner: str) -> None:
-        """Let go of the owner's images in memory."""
+    def forget(self, owner: str | None = None) -> None:
+        """Let go of the owner's images in memory, or of all."""
         with self._lock:
-            for key in [key for key in self._open if key[0] == owner]:
+            for key in [key for key in self._open if owner in (key[0], None)]:
                 del self._open[key]
+
+    def _remembers_too_much(self) -> bool:
+        sizes = [dialogue.examination.image for dialogue in self._open.values()]
+        pixels = sum(size.width * size.height for size in sizes)
+        return len(self._open) > REMEMBERED or pixels > REMEMBERED_PIXELS

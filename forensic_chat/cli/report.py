@@ -13,25 +13,34 @@ def command(
         Path, typer.Argument(metavar="IMAGE", help="The image file to examine.", show_default=False)
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="HTML", help="Write the report here.", show_default=False)
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", help="Write the report here: .html, or .pdf.", show_default=False
+        ),
     ],
     no_rationale: Annotated[
         bool, typer.Option("--no-rationale", help="Verdict, mask and findings only; no language model runs.")
     ] = False,
 ) -> None:
-    """Examine one image into a signed report: one HTML file with pictures, claims, method and custody."""
+    """Examine one image into a signed report: one HTML or PDF file with pictures, claims, method and custody."""
     from forensic_chat.errors import UsageError
     from forensic_chat.examiner import Examiner
     from forensic_chat.imaging.intake import take_in
-    from forensic_chat.report import custody
+    from forensic_chat.report import custody, pdf
 
+    printed = out.suffix.lower() == ".pdf"
+    if printed:
+        pdf.ready()
     if not out.parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.parent}; create it first")
     key = custody.signing_key()
     taken = take_in(image)
     examination = Examiner().examine(taken.data, rationale=not no_rationale, name=taken.name)
     try:
-        out.write_text(custody.write(taken, examination, key), "utf-8")
+        if printed:
+            out.write_bytes(custody.write_pdf(taken, examination, key))
+        else:
+            out.write_text(custody.write(taken, examination, key), "utf-8")
     except OSError as error:
         raise UsageError(f"can't write {out}: {error.strerror}; choose another place") from None
     print(f"{out}: {examination.verdict.label}, signed by key {custody.fingerprint_of(key.public_key())}")
@@ -39,7 +48,7 @@ def command(
 
 def verify(
     report: Annotated[
-        Path, typer.Argument(metavar="REPORT", help="The HTML file that `report` wrote.", show_default=False)
+        Path, typer.Argument(metavar="REPORT", help="The file that `report` wrote.", show_default=False)
     ],
     image: Annotated[
         Path | None, typer.Option("--image", metavar="FILE", help="Check that it speaks of this file.")

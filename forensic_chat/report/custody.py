@@ -1,9 +1,9 @@
 """Reports that can be checked: a page for people, its record for machines, and a signature over both.
 
-A report is one HTML file. Before `</body>` it holds a block of JSON: `record` (the examination, its custody,
-the SHA-256 of the page without the block), the Ed25519 signature of the canonical JSON of `record`
-(RFC 8032), and the public key. A signature shows that nothing changed since; whose key it is, only its
-fingerprint, had from its owner, can show.
+A report is one HTML or PDF file. It holds a block of JSON: `record` (the examination, its custody, the SHA-256
+of the file without the block), the Ed25519 signature of the canonical JSON of `record` (RFC 8032), and the
+public key. In HTML it is a script element before `</body>`, in PDF a comment before the last `startxref`. A
+signature shows that nothing changed since; whose key it is, only its fingerprint, had from its owner, can show.
 """
 
 import contextlib
@@ -30,13 +30,15 @@ from pydantic import ValidationError
 
 from forensic_chat.errors import ReportAltered, UsageError
 from forensic_chat.imaging.intake import ExaminedImage
+from forensic_chat.report import pdf
 from forensic_chat.report.fragments import context, render, style
 from forensic_chat.schema import Examination
 from forensic_chat.settings import settings
 
 REPORT_VERSION = "1"
-_OPEN, _CLOSE = '<script type="application/json" id="forensic-chat-record">', "</script>"
-_END = "</body>"
+_OPEN, _CLOSE = b'<script type="application/json" id="forensic-chat-record">', b"</script>"
+_PDF_OPEN, _PDF_CLOSE = b"%forensic-chat-record ", b"\n"
+_PDF_START = b"%PDF-"
 _LIBRARIES = ("c2pa-python", "jpeglib", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "torch")
 
 
@@ -55,41 +57,36 @@ def write(image: ExaminedImage, examination: Examination, key: Ed25519PrivateKey
 
     key: default: the one that the settings name. Raises UsageError if it can't be read or made.
     """
-    key = key or signing_key()
-    fingerprint = fingerprint_of(key.public_key())
-    custody = _custody(image, fingerprint)
-    page = render("report.html", **context(image, examination), custody=custody, style=style())
-    record = {
-        "report_version": REPORT_VERSION,
-        "examination": examination.model_dump(mode="json"),
-        "custody": custody,
-        "page_sha256": _sha256(page),
-    }
-    block = {
-        "record": record,
-        "signature": b64encode(key.sign(canonical(record).encode())).decode(),
-        "public_key": b64encode(key.public_key().public_bytes_raw()).decode(),
-    }
-    before, end, after = page.rpartition(_END)
-    return f"{before}{_OPEN}{canonical(block)}{_CLOSE}{end}{after}"
+    page, custody, key = _page(image, examination, key)
+    at = page.rindex("</body>")
+    return _signed(page[:at].encode(), page[at:].encode(), examination, custody, key).decode()
+
+
+def write_pdf(image: ExaminedImage, examination: Examination, key: Ed25519PrivateKey | None = None) -> bytes:
+    """The same as PDF. Raises UsageError also if what makes PDFs is not installed."""
+    page, custody, key = _page(image, examination, key)
+    made = pdf.printed(page)
+    # the block comes after the file's end, and then the end once more: readers look for it in the last bytes
+    end = made[made.rindex(b"startxref") :]
+    return _signed(made, end, examination, custody, key)
 
 
 def check(data: bytes) -> Checked:
     """Read a report. Raises ReportAltered, saying what does not hold."""
+    opening, closing = (_PDF_OPEN, _PDF_CLOSE) if data.startswith(_PDF_START) else (_OPEN, _CLOSE)
     try:
-        text = data.decode()
-        before, _, rest = text.rpartition(_OPEN)
-        written, _, after = rest.partition(_CLOSE)
+        before, _, rest = data.rpartition(opening)
+        written, _, after = rest.partition(closing)
         block: dict[str, Any] = json.loads(written)
         record = block["record"]
         public = Ed25519PublicKey.from_public_bytes(b64decode(block["public_key"], validate=True))
         signature = b64decode(block["signature"], validate=True)
         stated = record["page_sha256"]
-        if set(block) != {"record", "public_key", "signature"} or canonical(block) != written:
+        if set(block) != {"record", "public_key", "signature"} or canonical(block).encode() != written:
             raise ReportAltered("the report's record was rewritten after it was signed; don't rely on it")
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ReportAltered(
-            "this is no report, or its record is damaged; give the HTML file as `forensic-chat report` wrote it"
+            "this is no report, or its record is damaged; give the file as `forensic-chat report` wrote it"
         ) from None
     try:
         public.verify(signature, canonical(record).encode())
@@ -167,5 +164,34 @@ def _custody(image: ExaminedImage, fingerprint: str) -> dict[str, str]:
     }
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _page(
+    image: ExaminedImage, examination: Examination, key: Ed25519PrivateKey | None
+) -> tuple[str, dict[str, str], Ed25519PrivateKey]:
+    """The page, its custody, and the key that will sign it."""
+    key = key or signing_key()
+    custody = _custody(image, fingerprint_of(key.public_key()))
+    page = render("report.html", **context(image, examination), custody=custody, style=style())
+    return page, custody, key
+
+
+def _signed(
+    before: bytes, after: bytes, examination: Examination, custody: dict[str, str], key: Ed25519PrivateKey
+) -> bytes:
+    """The two parts of a file, with the signed record between them."""
+    record = {
+        "report_version": REPORT_VERSION,
+        "examination": examination.model_dump(mode="json"),
+        "custody": custody,
+        "page_sha256": _sha256(before + after),
+    }
+    block = {
+        "record": record,
+        "signature": b64encode(key.sign(canonical(record).encode())).decode(),
+        "public_key": b64encode(key.public_key().public_bytes_raw()).decode(),
+    }
+    opening, closing = (_PDF_OPEN, _PDF_CLOSE) if before.startswith(_PDF_START) else (_OPEN, _CLOSE)
+    return before + opening + canonical(block).encode() + closing + after
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

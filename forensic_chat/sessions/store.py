@@ -1,69 +1,38 @@
-"""Examinations and conversations that outlive a process: rows in a database, images as files beside it.
+"""Examinations, conversations and jobs that outlive a process: rows in a database, images as files beside it.
 
-Every row has an owner, and asking for another owner's is the same as asking for what isn't there. An image
-is kept once, under its SHA-256, as long as an examination of it is. Deleting overwrites: SQLite clears the
-pages and its log is emptied.
+Every row has an owner, and asking for another owner's is the same as asking for what isn't there. An image is
+kept once, under its SHA-256, as long as an examination is of it or waits for it. Deleting overwrites: SQLite
+clears the pages and its log is emptied; PostgreSQL vacuums.
 """
 
-import os
-import secrets
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Text, create_engine, event, select
-from sqlalchemy.engine import Engine, make_url
+from sqlalchemy import delete, select
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
 from forensic_chat.errors import UsageError
 from forensic_chat.schema import Examination
+from forensic_chat.sessions.blobs import Blobs
+from forensic_chat.sessions.database import Conflict, Database, Missing
+from forensic_chat.sessions.jobs import Jobs
+from forensic_chat.sessions.tables import (
+    Base,
+    Conversation,
+    Item,
+    Job,
+    KeptExamination,
+    Turn,
+    new_id,
+    owned,
+    used,
+)
 
-
-class Missing(Exception):
-    """There is no such examination or conversation of this owner."""
-
-
-class Conflict(Exception):
-    """Another turn was added to the conversation meanwhile."""
-
-
-class _Base(DeclarativeBase):
-    pass
-
-
-class _Examination(_Base):
-    __tablename__ = "examinations"
-    id: Mapped[str] = mapped_column(primary_key=True)
-    owner: Mapped[str] = mapped_column(index=True)
-    created: Mapped[float]
-    sha256: Mapped[str] = mapped_column(index=True)
-    document: Mapped[str] = mapped_column(Text)
-
-
-class _Conversation(_Base):
-    __tablename__ = "conversations"
-    id: Mapped[str] = mapped_column(primary_key=True)
-    owner: Mapped[str] = mapped_column(index=True)
-    created: Mapped[float]
-    examination: Mapped[str] = mapped_column(ForeignKey("examinations.id", ondelete="CASCADE"), index=True)
-
-
-class _Turn(_Base):
-    __tablename__ = "turns"
-    conversation: Mapped[str] = mapped_column(
-        ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True
-    )
-    position: Mapped[int] = mapped_column(primary_key=True)
-    created: Mapped[float]
-    question: Mapped[str] = mapped_column(Text)
-    answer: Mapped[str] = mapped_column(Text)
-    claims: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
-    warnings: Mapped[list[str]] = mapped_column(JSON)
+__all__ = ["Conflict", "Exchange", "Missing", "Store"]
 
 
 @dataclass(frozen=True)
@@ -77,85 +46,90 @@ class Exchange:
 
 
 class Store:
-    """Examinations, conversations and images; safe for threads of one process."""
+    """Safe for threads of one process; a second process needs a folder of its own.
+
+    Every method raises Unavailable where the database or the disk can't be reached, and those that keep
+    something Full; what they were to keep is then not kept, and everything else is as it was.
+    """
 
     def __init__(self, url: str, blobs: Path) -> None:
         """url: of the database, as SQLAlchemy reads it; tables are made if need be. blobs: the images'
         folder. Raises UsageError if either can't be used."""
-        self._blobs, self._files = blobs, threading.Lock()
         try:
-            blobs.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._engine = _engine(url)
-            _Base.metadata.create_all(self._engine)
+            self._blobs = Blobs(blobs)
+            self._database = Database(url)
+            self._database.create(Base.metadata)
         except (ArgumentError, SQLAlchemyError, ImportError, OSError):
             raise UsageError(
                 "the session store can't be opened; check FORENSIC_CHAT_DATABASE_URL and "
-                "FORENSIC_CHAT_DATA_DIR, and that the database's driver is installed"
+                "FORENSIC_CHAT_DATA_DIR, and that the database runs and its driver is installed"
             ) from None
+        self.jobs = Jobs(self._database, self._blobs)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     def ready(self) -> bool:
         """Whether the database answers."""
-        try:
-            with self._reading() as session:
-                session.execute(select(1))
-        except SQLAlchemyError:
-            return False
-        return True
+        return self._database.ready()
 
     def add_examination(self, owner: str, data: bytes, examination: Examination) -> str:
         """Keep an examination and the file it is of; its id is given back once both are on the disk."""
-        key, sha256 = secrets.token_hex(16), examination.image.sha256
-        with self._files, self._writing() as session:
-            self._keep(sha256, data)
-            session.add(
-                _Examination(
-                    id=key,
-                    owner=owner,
-                    created=time.time(),
-                    sha256=sha256,
-                    document=examination.model_dump_json(),
+        key = new_id()
+        with self._blobs.lock:
+            sha256 = self._blobs.keep(data)
+            with self._database.writing() as session:
+                session.add(
+                    KeptExamination(
+                        id=key,
+                        owner=owner,
+                        created=time.time(),
+                        sha256=sha256,
+                        document=examination.model_dump_json(),
+                    )
                 )
-            )
         return key
 
     def examination(self, owner: str, key: str) -> Examination:
         """Raises Missing."""
-        with self._reading() as session:
-            return Examination.model_validate_json(_owned(session, _Examination, owner, key).document)
+        with self._database.reading() as session:
+            document: str = owned(session, KeptExamination, owner, key).document
+        return Examination.model_validate_json(document)
 
     def image(self, examination: Examination) -> bytes:
         """The file that was examined. Raises Missing."""
-        try:
-            return self._path(examination.image.sha256).read_bytes()
-        except FileNotFoundError:
-            raise Missing from None
+        return self._blobs.read(examination.image.sha256)
 
     def delete_examination(self, owner: str, key: str) -> None:
         """With its conversations, and its image if no other examination is of it. Raises Missing."""
-        with self._files, self._writing() as session:
-            row = _owned(session, _Examination, owner, key)
-            session.delete(row)
-            session.flush()
-            self._drop_unless_used(session, row.sha256)
-        self._forget()
+        with self._blobs.lock:
+            with self._database.writing() as session:
+                row = owned(session, KeptExamination, owner, key)
+                sha256 = row.sha256
+                session.delete(row)
+            self._drop({sha256})
+
+    def delete_job(self, owner: str, key: str) -> None:
+        """With its examinations, and all that hangs on those. Raises Missing."""
+        with self._blobs.lock:
+            with self._database.writing() as session:
+                hashes = _delete_jobs(session, [owned(session, Job, owner, key).id])
+            self._drop(hashes)
 
     def add_conversation(self, owner: str, examination: str) -> str:
         """Raises Missing if the owner has no such examination."""
-        key = secrets.token_hex(16)
-        with self._writing() as session:
-            _owned(session, _Examination, owner, examination)
-            session.add(_Conversation(id=key, owner=owner, created=time.time(), examination=examination))
+        key = new_id()
+        with self._database.writing() as session:
+            owned(session, KeptExamination, owner, examination)
+            session.add(Conversation(id=key, owner=owner, created=time.time(), examination=examination))
         return key
 
     def conversation(self, owner: str, key: str) -> tuple[str, list[Exchange]]:
         """The examination's id, and what was said. Raises Missing."""
-        with self._reading() as session:
-            row = _owned(session, _Conversation, owner, key)
+        with self._database.reading() as session:
+            row = owned(session, Conversation, owner, key)
             turns = session.scalars(
-                select(_Turn).where(_Turn.conversation == key).order_by(_Turn.position)
+                select(Turn).where(Turn.conversation == key).order_by(Turn.position)
             ).all()
             said = [Exchange(turn.question, turn.answer, turn.claims, turn.warnings) for turn in turns]
             return row.examination, said
@@ -164,91 +138,51 @@ class Store:
         """Add the turn at `position`, counted from 0; on the disk when this returns. Raises Conflict if it
         is taken, Missing if the conversation is gone."""
         try:
-            with self._writing() as session:
-                _owned(session, _Conversation, owner, key)
-                session.add(
-                    _Turn(conversation=key, position=position, created=time.time(), **vars(said)),
-                )
+            with self._database.writing() as session:
+                owned(session, Conversation, owner, key)
+                session.add(Turn(conversation=key, position=position, created=time.time(), **vars(said)))
         except IntegrityError:
             raise Conflict from None
 
     def delete_conversation(self, owner: str, key: str) -> None:
         """Raises Missing."""
-        with self._writing() as session:
-            session.delete(_owned(session, _Conversation, owner, key))
-        self._forget()
+        with self._database.writing() as session:
+            session.delete(owned(session, Conversation, owner, key))
+        self._database.forget()
 
     def delete_older(self, seconds: float) -> int:
-        """Delete every examination older than that, with all that hangs on it; how many."""
-        with self._files, self._writing() as session:
-            old = session.scalars(
-                select(_Examination).where(_Examination.created < time.time() - seconds)
-            ).all()
-            for row in old:
-                session.delete(row)
-            session.flush()
-            for sha256 in {row.sha256 for row in old}:
-                self._drop_unless_used(session, sha256)
-        if old:
-            self._forget()
+        """Delete every job and examination older than that, with all that hangs on it, and what an
+        interrupted process left; how many examinations."""
+        end = time.time() - seconds
+        with self._blobs.lock:
+            with self._database.writing() as session:
+                jobs = session.scalars(select(Job.id).where(Job.created < end)).all()
+                hashes = _delete_jobs(session, jobs)
+                old = session.execute(
+                    select(KeptExamination.id, KeptExamination.sha256).where(KeptExamination.created < end)
+                ).all()
+                session.execute(delete(KeptExamination).where(KeptExamination.created < end))
+            if old or jobs:
+                self._drop(hashes | {sha256 for _, sha256 in old})
+            with self._database.reading() as session:
+                self._blobs.sweep(lambda sha256: used(session, sha256))
         return len(old)
 
-    @contextmanager
-    def _reading(self) -> Iterator[Session]:
-        with Session(self._engine) as session:
-            yield session
-
-    @contextmanager
-    def _writing(self) -> Iterator[Session]:
-        with Session(self._engine) as session, session.begin():
-            yield session
-
-    def _path(self, sha256: str) -> Path:
-        return self._blobs / sha256[:2] / sha256
-
-    def _keep(self, sha256: str, data: bytes) -> None:
-        path = self._path(sha256)
-        if path.exists():
-            return
-        path.parent.mkdir(exist_ok=True, mode=0o700)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-
-    def _drop_unless_used(self, session: Session, sha256: str) -> None:
-        if session.scalar(select(_Examination.id).where(_Examination.sha256 == sha256).limit(1)) is None:
-            self._path(sha256).unlink(missing_ok=True)
-
-    def _forget(self) -> None:
-        """Empty SQLite's write-ahead log, which still holds what was deleted."""
-        if self._engine.dialect.name == "sqlite":
-            with self._engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    def _drop(self, hashes: Collection[str]) -> None:
+        """Of these files those that nothing refers to any more, and what the database remembers of the rows."""
+        with self._database.reading() as session:
+            for sha256 in hashes:
+                if not used(session, sha256):
+                    self._blobs.drop(sha256)
+        self._database.forget()
 
 
-def _owned(session: Session, kind: type[Any], owner: str, key: str) -> Any:
-    row = session.get(kind, key)
-    if row is None or row.owner != owner:
-        raise Missing
-    return row
-
-
-def _engine(url: str) -> Engine:
-    engine = create_engine(make_url(url))
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def prepare(connection: Any, _: Any) -> None:
-            for pragma in (
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                "foreign_keys=ON",
-                "secure_delete=ON",
-                "busy_timeout=5000",
-            ):
-                connection.execute(f"PRAGMA {pragma}")
-
-    return engine
+def _delete_jobs(session: Session, jobs: Collection[str]) -> set[str]:
+    """The hashes of the files that they were about."""
+    if not jobs:
+        return set()
+    hashes = session.scalars(select(Item.sha256).where(Item.job.in_(jobs))).all()
+    examined = select(Item.examination).where(Item.job.in_(jobs), Item.examination.is_not(None))
+    session.execute(delete(KeptExamination).where(KeptExamination.id.in_(examined)))
+    session.execute(delete(Job).where(Job.id.in_(jobs)))
+    return set(hashes)

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
 
     from forensic_chat.examiner import Examiner
-    from forensic_chat.schema import Examination
-    from forensic_chat.ui.page import Page, Tab
+    from forensic_chat.ui.page import Page
 
 HOST = "127.0.0.1"
 PORT = 7860
@@ -63,10 +62,11 @@ def build(examiner: "Examiner", folder: str) -> "tuple[Page, FastAPI]":
 
     from forensic_chat.report.fragments import style
     from forensic_chat.settings import settings
+    from forensic_chat.ui.downloads import routes
     from forensic_chat.ui.page import Page
 
     page, app = Page(examiner), FastAPI(openapi_url=None)
-    _add_downloads(app, page)
+    app.include_router(routes(page.memory))
     app.middleware("http")(_guarded)
     # a foreign name that resolves to this machine must not reach it
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
@@ -76,7 +76,8 @@ def build(examiner: "Examiner", folder: str) -> "tuple[Page, FastAPI]":
         page.build(),
         path="",
         theme=gr.themes.Base(font=fonts, font_mono=("ui-monospace", "monospace")),
-        css=style() + files("forensic_chat.ui").joinpath("style.css").read_text("utf-8"),
+        css=style() + _file("style.css"),
+        head=f"<script>{_file('page.js')}</script>",
         footer_links=[],
         run_history=False,
         show_error=False,
@@ -89,36 +90,16 @@ def build(examiner: "Examiner", folder: str) -> "tuple[Page, FastAPI]":
     return page, app
 
 
-def _add_downloads(app: "FastAPI", page: "Page") -> None:
-    from fastapi import HTTPException, Response
-
-    from forensic_chat.imaging.intake import take_in
-    from forensic_chat.report.custody import write
-
-    def examined(key: str) -> "tuple[Tab, Examination]":
-        tab = page.tab(key)
-        if tab is None or tab.dialogue is None:
-            raise HTTPException(404, "This image is no longer in memory; drop it again.")
-        return tab, tab.dialogue.examination
-
-    def download(content: str, name: str, kind: str) -> Response:
-        return Response(
-            content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-        )
-
-    @app.get("/tab/{key}/examination.json")
-    def examination(key: str) -> Response:
-        _, found = examined(key)
-        return download(found.model_dump_json(indent=2), "examination.json", "application/json")
-
-    @app.get("/tab/{key}/report.html")
-    def report(key: str) -> Response:
-        tab, found = examined(key)
-        return download(write(take_in(tab.data, name=tab.name), found), "report.html", "text/html")
+def _file(name: str) -> str:
+    return files("forensic_chat.ui").joinpath(name).read_text("utf-8")
 
 
 async def _guarded(request: "Request", call: "Callable[[Request], Awaitable[Response]]") -> "Response":
+    from forensic_chat.ui.memory import COOKIE, new_key
+
     response = await call(request)
+    if COOKIE not in request.cookies:  # only this browser may see what it gives
+        response.set_cookie(COOKIE, new_key(), httponly=True, samesite="strict")
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"

@@ -68,6 +68,43 @@ def chromium() -> Iterator[Any]:
             yield browser
 
 
+SIZES = {"desktop": (1280, 900, "light"), "phone": (390, 844, "dark")}
+
+
+@pytest.fixture(params=SIZES)
+def browser(request: pytest.FixtureRequest, live: Live, chromium: Any) -> Iterator[Any]:
+    """A fresh tab on the app; what it asks of other hosts, and errors of its scripts, fail the test."""
+    width, height, scheme = SIZES[request.param]
+    context = chromium.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    foreign: list[str] = []
+    local = (live.address, "data:", "blob:", "file:")
+    page.on("request", lambda asked: None if asked.url.startswith(local) else foreign.append(asked.url))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(live.address)
+    page.wait_for_selector("input[type=file]", state="attached")
+    yield page
+    context.close()
+    assert not foreign
+    assert not errors
+    assert eventually(lambda: not live.page.memory.tabs), "a closed tab is forgotten"
+
+
+def fits(page: Any) -> bool:
+    """Whether nothing sticks out at the side."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def shoot(page: Any, path: Path) -> None:
+    """A screenshot of the whole page, kept in pytest's folder."""
+    page.evaluate("window.scrollTo(0, 0)")
+    page.screenshot(path=path, full_page=True)
+
+
 def eventually(true: Any, seconds: float = 60) -> bool:
     """Whether `true()` comes to hold."""
     end = time.monotonic() + seconds

@@ -124,15 +124,20 @@ class TestExaminations:
     @pytest.mark.parametrize(
         ("body", "status", "code", "says"),
         [
-            ({"json": {"image": "%%%"}}, 422, "can't_be_processed", "not base64"),
+            ({"json": {"image": "%%%"}}, 422, "cant_be_processed", "not base64"),
             ({"json": {"image": "AAAA"}}, 422, "input_rejected", "not an image"),
-            ({"json": {"picture": "AAAA"}}, 422, "can't_be_processed", "Field required"),
-            ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415, "error", "multipart"),
-            ({"files": {"picture": b"x"}}, 422, "can't_be_processed", "field `image`"),
+            ({"json": {"picture": "AAAA"}}, 422, "cant_be_processed", "Field required"),
+            (
+                {"content": b"x", "headers": {"content-type": "text/plain"}},
+                415,
+                "unsupported_media_type",
+                "multipart",
+            ),
+            ({"files": {"picture": b"x"}}, 422, "cant_be_processed", "field `image`"),
             (
                 {"content": b"{", "headers": {"content-type": "application/json"}},
                 422,
-                "can't_be_processed",
+                "cant_be_processed",
                 "",
             ),
         ],

@@ -102,7 +102,7 @@ def test_no_change_goes_unseen(image: ExaminedImage, found: Examination) -> None
 def test_another_key_s_signature_is_another_key(image: ExaminedImage, found: Examination) -> None:
     html = write(image, found, KEY)
     other = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
-    block = json.loads(html.rpartition(custody._OPEN)[2].partition("</script>")[0])
+    block = json.loads(html.rpartition(custody._OPEN.decode())[2].partition("</script>")[0])
     swapped = html.replace(canonical(block), canonical(block | {"public_key": other}))
     with pytest.raises(ReportAltered, match="does not bear out"):
         check(swapped.encode())
