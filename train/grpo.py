@@ -274,27 +274,15 @@ class SharedPromptTrainer(ForcedPrefixTrainer):
     ) -> tuple[Any, Any, None]:
         """Log-probabilities (and entropies) of the completions, (group, tokens) each."""
         llava, group = self._llava(), input_ids.size(0)
-        prompt, completion = input_ids[:1, :-logits_to_keep], input_ids[:, -logits_to_keep:]
-        cache = DynamicCache(config=llava.config.get_text_config())
         with self.accelerator.autocast():
-            read = llava.model(
-                input_ids=prompt,
-                mm_encoder_outputs={"image": self._image_features(pixel_values, group)},
-                past_key_values=cache,
-                use_cache=True,
+            logits = completion_logits(
+                llava,
+                input_ids[0, :-logits_to_keep],
+                input_ids[:, -logits_to_keep:],
+                self._image_features(pixel_values, group),
             )
-            cache.batch_repeat_interleave(group)
-            rest = llava.model(
-                input_ids=completion[:, :-1],
-                attention_mask=attention_mask[:, :-1],
-                past_key_values=cache,
-                use_cache=True,
-            )
-            last = read.last_hidden_state[:, -1:].expand(group, -1, -1)
-            states = torch.cat([last, rest.last_hidden_state], dim=1)
-            logits = llava.get_output_embeddings()(states).float() / self.temperature
-        chances = torch.log_softmax(logits, dim=-1)
-        logps = chances.gather(-1, completion[..., None])[..., 0]
+        chances = torch.log_softmax(logits.float() / self.temperature, dim=-1)
+        logps = chances.gather(-1, input_ids[:, -logits_to_keep:, None])[..., 0]
         entropy = -(chances.detach().exp() * chances.detach()).sum(-1) if compute_entropy else None
         return logps, entropy, None
 
@@ -320,20 +308,71 @@ def image_features(llava: Any, pixels: Any) -> Any:
     )
 
 
+def completion_logits(llava: Any, prompt: Any, completions: Any, features: Any) -> Any:
+    """(group, tokens, vocabulary) logits of the tokens of `completions` (group, tokens), all behind one `prompt`.
+
+    One sequence holds the prompt and then every completion; each sees the prompt and itself, from the same position.
+    """
+    group, length = completions.shape
+    start, device = len(prompt), prompt.device
+    own = torch.arange(length, device=device)
+    positions = torch.cat([torch.arange(start, device=device), (start + own).repeat(group)])
+    # which completion a token belongs to; 0 is the prompt, which all see
+    member = torch.cat(
+        [
+            torch.zeros(start, device=device),
+            torch.arange(1, group + 1, device=device).repeat_interleave(length),
+        ]
+    )
+    related = (member[:, None] == member[None]) | (member[None] == 0)
+    mask = related & (positions[:, None] >= positions[None])
+    states = llava.model(
+        input_ids=torch.cat([prompt, completions.flatten()])[None],
+        mm_encoder_outputs={"image": features},
+        position_ids=positions[None],
+        attention_mask=mask[None, None],
+        use_cache=False,
+    ).last_hidden_state[0]
+    first = states[start - 1].expand(group, 1, -1)
+    rest = states[start:].view(group, length, -1)[:, :-1]
+    return llava.get_output_embeddings()(torch.cat([first, rest], dim=1))
+
+
 @torch.no_grad()
-def sample(llava: Any, prompt: Sequence[int], features: Any, group: int, config: Any) -> Any:
-    """(group, tokens) continuations of one prompt, which is read once."""
-    ids = torch.tensor([list(prompt)], device=llava.device)
+def sample(llava: Any, prompt: Sequence[int], features: Any, group: int, config: GenerationConfig) -> Any:
+    """(group, tokens) continuations of one prompt, drawn side by side in one sequence, greedy where `config` says so.
+
+    Reads of `config`: max_new_tokens, do_sample, temperature, suppress_tokens, eos_token_id, pad_token_id.
+    """
+    device, start = llava.device, len(prompt)
     cache = DynamicCache(config=llava.config.get_text_config())
-    llava.model(
-        input_ids=ids[:, :-1], mm_encoder_outputs={"image": features}, past_key_values=cache, use_cache=True
-    )
-    cache.batch_repeat_interleave(group)
-    ids = ids.repeat(group, 1)
-    written = llava.generate(
-        input_ids=ids, attention_mask=torch.ones_like(ids), past_key_values=cache, generation_config=config
-    )
-    return written[:, ids.size(1) :]
+    ends = torch.as_tensor(config.eos_token_id, device=device).flatten()
+    done = torch.zeros(group, dtype=torch.bool, device=device)
+    inputs = {
+        "input_ids": torch.tensor([list(prompt)], device=device),
+        "mm_encoder_outputs": {"image": features},
+    }
+    written: list[Any] = []
+    member = torch.arange(group, device=device)
+    while len(written) < config.max_new_tokens and not done.all():
+        states = llava.model(**inputs, past_key_values=cache, use_cache=True).last_hidden_state[0]
+        logits = llava.get_output_embeddings()(states[-group:] if written else states[-1:]).float()
+        logits[:, config.suppress_tokens] = -torch.inf
+        if config.do_sample:
+            chances = torch.softmax(logits.expand(group, -1) / config.temperature, dim=-1)
+            drawn = torch.multinomial(chances, 1)[:, 0]
+        else:
+            drawn = logits.expand(group, -1).argmax(-1)
+        drawn = torch.where(done, config.pad_token_id, drawn)
+        written.append(drawn)
+        done |= torch.isin(drawn, ends)
+        mine = member.repeat(len(written))[None] == member[:, None]
+        inputs = {
+            "input_ids": drawn[None],
+            "position_ids": torch.full((1, group), start + len(written) - 1, device=device),
+            "attention_mask": torch.cat([mine.new_ones(group, start), mine], dim=1)[None, None],
+        }
+    return torch.stack(written, dim=1)
 
 
 def ended(ids: Any, ends: Sequence[int]) -> list[int]:
