@@ -57,8 +57,10 @@ def projector_only(model: Any) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def main() -> None:
-    data, base, config = TrlParser((AlignArguments, ModelArguments, SFTConfig)).parse_args_and_config()
+def main(arguments: list[str] | None = None) -> None:
+    data, base, config = TrlParser((AlignArguments, ModelArguments, SFTConfig)).parse_args_and_config(
+        arguments
+    )
     rng = Random(config.seed)
     every = load_examinations(data.examined, "train")
     if not every:

@@ -19,6 +19,7 @@ from random import Random
 from shutil import copytree, rmtree
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from PIL import Image
@@ -128,9 +129,7 @@ class Scorer:
                 )
             ]
             # remembered after the whole group was read: siblings speak of the same image
-            for record, answer in {
-                r: a for r, a in zip(columns["examined"], self._answers, strict=True)
-            }.items():
+            for record, answer in dict(zip(columns["examined"], self._answers, strict=True)).items():
                 self._said.append((record, answer.text))
             self._key = completions
         return self._answers
@@ -176,7 +175,7 @@ class ForcedPrefixTrainer(GRPOTrainer):
     def _greedy(self, prompt: list[int], fields: dict[str, Any], config: GenerationConfig) -> Any:
         model = self.accelerator.unwrap_model(self.model)
         ids = torch.tensor([prompt], device=model.device)
-        more = {name: torch.as_tensor(value).to(model.device) for name, value in fields.items()}
+        more = {name: torch.as_tensor(np.asarray(value)).to(model.device) for name, value in fields.items()}
         more |= {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         return model.generate(**more, generation_config=config)[0, len(prompt) :]
 
@@ -249,7 +248,7 @@ class SharedPromptTrainer(ForcedPrefixTrainer):
             written = sample(
                 llava,
                 prompt_ids[0],
-                self._image_features(torch.as_tensor(fields["pixel_values"]), group),
+                self._image_features(torch.as_tensor(np.asarray(fields["pixel_values"])), group),
                 group,
                 self.generation_config,
             )
@@ -258,7 +257,7 @@ class SharedPromptTrainer(ForcedPrefixTrainer):
         return [ended(ids, self.eos_token_ids) for ids in written], None
 
     def _greedy(self, prompt: list[int], fields: dict[str, Any], config: GenerationConfig) -> Any:
-        features = image_features(self._llava(), torch.as_tensor(fields["pixel_values"]))
+        features = image_features(self._llava(), torch.as_tensor(np.asarray(fields["pixel_values"])))
         return sample(self._llava(), prompt, features, 1, config)[0]
 
     def _logps(
@@ -483,8 +482,10 @@ def write_rows(file: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def main() -> None:
-    data, base, config = TrlParser((GrpoArguments, ModelArguments, GRPOConfig)).parse_args_and_config()
+def main(arguments: list[str] | None = None) -> None:
+    data, base, config = TrlParser((GrpoArguments, ModelArguments, GRPOConfig)).parse_args_and_config(
+        arguments
+    )
     rng = Random(config.seed)
     rows = prompt_rows(load_examinations(data.examined, "train"), data.free, rng)
     val = prompt_rows(load_examinations(data.examined, "val")[: data.val_images], data.free, rng)

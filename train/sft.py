@@ -109,8 +109,10 @@ def examined_rows(every: list[tuple[Examined, list[View]]], count: int, rng: Ran
     return rows
 
 
-def main() -> None:
-    data, base, config = TrlParser((DataArguments, ModelArguments, SFTConfig)).parse_args_and_config()
+def main(arguments: list[str] | None = None) -> None:
+    data, base, config = TrlParser((DataArguments, ModelArguments, SFTConfig)).parse_args_and_config(
+        arguments
+    )
     rng = Random(config.seed)
     rows = pictured_rows(data, rng) if data.pictured else []
     warm_up = [made_up_row(rng) for _ in range(data.text_only)]

@@ -1,12 +1,14 @@
 """Stage 1: teach the language model's vision tower to see traces, the language model frozen, by TRL.
 
-    accelerate launch -m train.visual --config configs/embedded/visual.yaml --corpus DIR --autoencoders DIR --output_dir DIR
+    accelerate launch -m train.visual --config configs/embedded/visual.yaml --corpus DIR --autoencoders DIR
+        --output_dir DIR
 
-Visual enhancement as Forensic-Chat describes it (arXiv 2509.25502): next-token loss on one-word answers over pairs, a
-window of a photo and the same window passed through an autoencoder (train.autoencoders), so that only a decoder's
+Visual enhancement as Forensic-Chat describes it (arXiv 2509.25502): next-token loss on one-word answers over pairs,
+a window of a photo and the same window passed through an autoencoder (train.autoencoders), so that only a decoder's
 traces differ. LoRA on the tower of the language model alone: the encoder reads another tower (int8 ONNX), so its
-heads and calibration stay valid. The projector is trained along. Written: OUT/tower (the adapter), OUT/projector.safetensors
-and OUT/accuracy.json, measured on pairs of `val` photos. Exit code 75: stopped after --minutes, the same command goes on.
+heads and calibration stay valid. The projector is trained along. Written: OUT/tower (the adapter),
+OUT/projector.safetensors and OUT/accuracy.json, measured on pairs of `val` photos. Exit code 75: stopped after
+--minutes, the same command goes on.
 """
 
 import json
@@ -139,8 +141,10 @@ def save(model: Any, out: Path) -> None:
     (folder / "README.md").unlink(missing_ok=True)
 
 
-def main() -> None:
-    data, base, config = TrlParser((VisualArguments, ModelArguments, SFTConfig)).parse_args_and_config()
+def main(arguments: list[str] | None = None) -> None:
+    data, base, config = TrlParser((VisualArguments, ModelArguments, SFTConfig)).parse_args_and_config(
+        arguments
+    )
     rng = Random(config.seed)
     every, models = examples(data.corpus), load_autoencoders(data.autoencoders)
     train = [e for e in every if e.item.split == "train"]
