@@ -11,6 +11,7 @@ one it started from. Exit code 75: stopped after --minutes, the same command goe
 
 import csv
 import json
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -387,6 +388,10 @@ class Curves(TrainerCallback):
     def __init__(self, file: Path) -> None:
         self.file = file
         self._rows: list[dict[str, Any]] = []
+        self._clock = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._clock = time.process_time()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Rows behind the checkpoint from which the run goes on are dropped: their steps come again."""
@@ -407,6 +412,7 @@ class Curves(TrainerCallback):
             "tokens": tokens,
             "cut": logs["completions/clipped_ratio"],
             "seconds": seconds,
+            "cpu_seconds": time.process_time() - self._clock,
             "tokens_per_second": written / seconds,
         }
         self._rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
@@ -414,11 +420,14 @@ class Curves(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._rows:
-            means = [
+            seconds, cpu, speed = (
                 sum(float(row[name]) for row in self._rows) / len(self._rows)
-                for name in ("seconds", "tokens_per_second")
-            ]
-            print(f"{len(self._rows)} steps: {means[0]:.1f} s a step, {means[1]:.1f} sampled tokens/s")
+                for name in ("seconds", "cpu_seconds", "tokens_per_second")
+            )
+            print(
+                f"{len(self._rows)} steps: {seconds:.1f} s a step ({cpu:.1f} of processor time), "
+                f"{speed:.1f} sampled tokens/s"
+            )
 
 
 class BestOnVal(TrainerCallback):

@@ -41,8 +41,9 @@ def test_colours(mean: tuple[int, int, int], name: str) -> None:
 
 def test_places_and_brightness_are_those_that_were_painted() -> None:
     pixels = np.full((224, 224, 3), 40)
-    pixels[:75, 150:] = (220, 20, 20)
     pixels[:, :112] += 30
+    pixels[:112] += 30
+    pixels[:75, 150:] = (220, 20, 20)
     told = answers(view(pixels))
     assert (
         told["What colour is the overview in the upper right, on average?"]
