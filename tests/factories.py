@@ -94,6 +94,67 @@ def tiny_llava(seed: int = 0) -> tuple[Any, Any]:
     return model, processor
 
 
+def tiny_qwen(version: str, seed: int = 0) -> tuple[Any, Any]:
+    """A random Qwen2.5-VL ("2.5") or Qwen3-VL ("3") of the real classes, and a processor for images alone (the
+    one for videos needs torchvision)."""
+    import torch
+    from transformers import (
+        ProcessorMixin,
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+    )
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    class Images(Qwen2_5_VLProcessor):
+        def __init__(self, image_processor: Any = None, tokenizer: Any = None, **more: Any) -> None:
+            self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
+            self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
+            self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
+            ProcessorMixin.__init__(self, image_processor, tokenizer, **more)
+
+    _, llava = tiny_llava()
+    tokenizer = llava.tokenizer
+    marks = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    ids = dict(zip(marks, tokenizer.convert_tokens_to_ids(marks), strict=True))
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 8192,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]},
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    vision = {"depth": 2, "hidden_size": 64, "intermediate_size": 64, "num_heads": 4, "out_hidden_size": 64}
+    special = {
+        "image_token_id": ids["<|image_pad|>"],
+        "video_token_id": ids["<|video_pad|>"],
+        "vision_start_token_id": ids["<|vision_start|>"],
+        "vision_end_token_id": ids["<|vision_end|>"],
+    }
+    torch.manual_seed(seed)
+    if version == "2.5":
+        vision |= {"patch_size": 14, "window_size": 112, "fullatt_block_indexes": [1]}
+        config: Any = Qwen2_5_VLConfig(text_config=text, vision_config=vision, **special)
+        model = Qwen2_5_VLForConditionalGeneration(config)
+    else:
+        vision |= {"patch_size": 16, "deepstack_visual_indexes": [0], "num_position_embeddings": 256}
+        config = Qwen3VLConfig(text_config=text, vision_config=vision, **special)
+        model = Qwen3VLForConditionalGeneration(config)
+    model.generation_config.update(bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    pixels = Qwen2VLImageProcessorPil(patch_size=vision["patch_size"], min_pixels=56 * 56, max_pixels=64 * 64)
+    return model.eval(), Images(pixels, tokenizer, chat_template=llava.chat_template)
+
+
 def _unprintable(vocabulary: dict[str, int]) -> list[int]:
     """Tokens that are not one printable ASCII character: a random model shall write readable nonsense."""
     return [

@@ -4,43 +4,43 @@
 
 LoRA on the language model, the projector trained whole, the tower frozen. The loss covers what the assistant
 says. Images are the corpus' training images; the findings beside them are made up by code for an image of that
-class, so that every kind, value and contradiction occurs. The model learns to read findings, not to judge.
+class, so that every kind, value and contradiction occurs. The model learns to read findings, not to judge. With
+--examined, images and their own findings come from train.examinations instead, and none is read again. Exit code
+75: stopped after --minutes, the same command goes on.
 """
 
-import json
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import torch
 from datasets import Dataset
-from peft import LoraConfig
 from PIL import Image
-from safetensors.torch import load_file, save_file
-from transformers import LlavaForConditionalGeneration, LlavaProcessor, TrainerCallback
 from trl import SFTConfig, SFTTrainer, TrlParser
 
 from forensic_chat import Examiner
 from forensic_chat.data.dialogues import Case, dialogue, random_examination
 from forensic_chat.encoder.perceive import Encoder
+from forensic_chat.errors import UsageError
 from forensic_chat.imaging.views import View, crop, native_boxes, overview, trace_map
 from forensic_chat.mllm.prompts import Turn, follow_up, messages, opening
 from forensic_chat.schema import CLASSES
 from forensic_chat.telling import SHOWN_CROPS
-from forensic_chat.weights import base
+from train.chunks import UNFINISHED, trained
+from train.examinations import Examined
+from train.examinations import load as load_examinations
 from train.features import Example, examples, pixels_of
+from train.models import ModelArguments, load, lora, ship
 
 
 @dataclass
 class DataArguments:
-    """Where conversations come from and what is tuned."""
+    """Where conversations come from."""
 
-    corpus: Path = field(metadata={"help": "folder with manifest.jsonl"})
+    corpus: Path | None = field(default=None, metadata={"help": "folder with manifest.jsonl"})
+    examined: Path | None = field(default=None, metadata={"help": "or a folder of train.examinations"})
     pictured: int = field(default=1000, metadata={"help": "conversations about images, evenly over classes"})
     text_only: int = field(default=300, metadata={"help": "conversations without images, before the others"})
-    lora_rank: int = 16
     minutes: float = field(default=0, metadata={"help": "stop and save after so many minutes; 0: at the end"})
     shipped: Path | None = field(default=None, metadata={"help": "also save adapter and projector here"})
 
@@ -83,63 +83,54 @@ def made_up_row(rng: Random) -> dict[str, Any]:
     return {"messages": conversation([], random_examination(rng), rng), "images": []}
 
 
-class StopInTime(TrainerCallback):
-    """Ends training after so many minutes, as if it had ended there."""
-
-    def __init__(self, minutes: float) -> None:
-        self.end = time.monotonic() + 60 * minutes
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        control.should_training_stop |= time.monotonic() > self.end
-
-
-def main() -> None:
-    data, config = TrlParser((DataArguments, SFTConfig)).parse_args_and_config()
-    rng = Random(config.seed)
+def pictured_rows(data: DataArguments, rng: Random) -> list[dict[str, Any]]:
+    if data.examined is not None:
+        return examined_rows(load_examinations(data.examined, "train"), data.pictured, rng)
+    if data.corpus is None:
+        raise UsageError("no images to talk about; give --corpus or --examined")
     encoder = Examiner.load().encoder
-    rows = [pictured_row(example, encoder, rng) for example in drawn(data.corpus, data.pictured, rng)]
+    return [pictured_row(example, encoder, rng) for example in drawn(data.corpus, data.pictured, rng)]
+
+
+def examined_rows(every: list[tuple[Examined, list[View]]], count: int, rng: Random) -> list[dict[str, Any]]:
+    """Conversations about examined images, a third each class as far as they go; a region on which the verdict
+    does not rest is given as no reason for it."""
+    classes = [[e for e in every if e[0].truth == label] for label in CLASSES]
+    kept = [group for group in classes if group]
+    if not kept:
+        raise UsageError("there are no examinations of split train; run train.examinations")
+    rows = []
+    for k in range(count):
+        record, views = rng.choice(kept[k % len(kept)])
+        no_reason = {region.id for region in record.regions if not record.region_test(region).passed}
+        images = [Image.fromarray(view.pixels) for view in views]
+        case = record.case().without_reasons(no_reason)
+        rows.append({"messages": conversation(views, case, rng), "images": images})
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> None:
+    data, base, config = TrlParser((DataArguments, ModelArguments, SFTConfig)).parse_args_and_config(
+        arguments
+    )
+    rng = Random(config.seed)
+    rows = pictured_rows(data, rng) if data.pictured else []
     warm_up = [made_up_row(rng) for _ in range(data.text_only)]
     print(f"{len(rows)} conversations about images after {len(warm_up)} without")
-    place = str(base("llava"))
-    model = LlavaForConditionalGeneration.from_pretrained(place, dtype=torch.float32)
-    processor = LlavaProcessor.from_pretrained(place)
-    lora = LoraConfig(
-        r=data.lora_rank,
-        lora_alpha=2 * data.lora_rank,
-        lora_dropout=0.0,
-        target_modules=r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
-        modules_to_save=["multi_modal_projector"],
-    )
+    model, processor = load(base)
     trainer = SFTTrainer(
         model=model,
         args=config,
         train_dataset=Dataset.from_list(warm_up + rows),
         processing_class=processor,
-        peft_config=lora,
+        peft_config=lora(model, base.lora_rank),
     )
-    if data.minutes:
-        trainer.add_callback(StopInTime(data.minutes))
-    trainer.train(resume_from_checkpoint=any(Path(config.output_dir).glob("checkpoint-*")) or None)
+    finished = trained(trainer, data.minutes)
     trainer.save_model(config.output_dir)
     if data.shipped is not None:
-        ship(trainer.model, data.shipped)
-
-
-def ship(model: Any, out: Path) -> None:
-    """Adapter (bfloat16) and projector as the backends load them."""
-    out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
-    adapter = out / "adapter_model.safetensors"
-    tensors = load_file(adapter)
-    projector = {
-        k.split("multi_modal_projector.")[1]: v for k, v in tensors.items() if "multi_modal_projector" in k
-    }
-    save_file({k: v.bfloat16().contiguous() for k, v in projector.items()}, out / "projector.safetensors")
-    rest = {k: v.bfloat16().contiguous() for k, v in tensors.items() if "multi_modal_projector" not in k}
-    save_file(rest, adapter, metadata={"format": "pt"})
-    config = json.loads((out / "adapter_config.json").read_text())
-    config |= {"modules_to_save": None, "base_model_name_or_path": "llava"}
-    (out / "adapter_config.json").write_text(json.dumps(config, indent=1) + "\n")
+        ship(trainer.model, data.shipped, base.base_model)
+    if not finished:
+        raise SystemExit(UNFINISHED)
 
 
 if __name__ == "__main__":

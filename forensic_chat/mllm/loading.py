@@ -16,6 +16,9 @@ PROJECTOR = "projector.safetensors"
 linear_2.bias."""
 ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 """As PEFT saves a LoRA adapter."""
+TOWER = "tower"
+"""A folder with a LoRA adapter on the vision tower, where one was trained: for the language model's eyes only,
+the encoder has a tower of its own."""
 
 
 def load(progress: "Progress | None" = None) -> tuple[Any, Any, dict[str, str]]:
@@ -48,8 +51,19 @@ def assemble(folder: Path, trained: Path) -> tuple[Any, Any]:
         processor = LlavaProcessor.from_pretrained(str(folder), local_files_only=True)
         model = LlavaForConditionalGeneration.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
         load_projector(model, trained / PROJECTOR)
+        model = merge_tower(model, trained)
         model = PeftModel.from_pretrained(model, str(trained), local_files_only=True).merge_and_unload()
     return model.eval().to(device), processor
+
+
+def merge_tower(model: Any, trained: Path) -> Any:
+    """The model with the vision tower's adapter of a trained folder merged, if there is one."""
+    from peft import PeftModel
+
+    folder = trained / TOWER
+    if not (folder / ADAPTER[0]).is_file():
+        return model
+    return PeftModel.from_pretrained(model, str(folder), local_files_only=True).merge_and_unload()
 
 
 def bfloat16_is_fast(device: str) -> bool:
