@@ -1,5 +1,6 @@
 """The judgement put into words: the language model writes claims, code checks them."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,20 +9,22 @@ from random import Random
 from forensic_chat.data.case import Case
 from forensic_chat.data.protocol import suspicious
 from forensic_chat.data.rationales import rationale
+from forensic_chat.data.sentences import phrases
+from forensic_chat.data.statements import is_nothing, state
 from forensic_chat.encoder import occlusion
 from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.errors import AnswerUnparsable, Cancelled
 from forensic_chat.imaging.views import trace_map
 from forensic_chat.judgement import Judgement
 from forensic_chat.mllm.backends.base import Backend, Conversation
-from forensic_chat.mllm.claims import ParsedClaim, parse_rationale
+from forensic_chat.mllm.claims import ParsedClaim, parse_rationale, parse_reply
 from forensic_chat.mllm.prompts import Turn, answer_prefix, opening
 from forensic_chat.mllm.verify import RegionTest, grounded, passed, verify
-from forensic_chat.schema import Claim, Region
+from forensic_chat.schema import Claim, Finding, Region
 from forensic_chat.stopping import Stopping
 
 MOST_TOKENS = 240
-FEWEST_CLAIMS, ENOUGH = 2, 3
+FEWEST_CLAIMS, ENOUGH = 2, 4
 """Claims that the model's answer must hold, and up to which code adds to those that passed their check."""
 PASSES = 95
 """Percentile of the masking test from which a region counts as a reason for the verdict."""
@@ -91,7 +94,7 @@ def tell(judgement: Judgement, backend: Backend, encoder: Encoder, check: Stoppi
         parsed = parse_rationale(prefix + answer)
         if len(parsed) < FEWEST_CLAIMS:
             raise AnswerUnparsable("the model's answer holds a single claim")
-        written = verified(judgement, masking, parsed, check)
+        written = restated(judgement, masking, verified(judgement, masking, parsed, check), check)
         claims = completed(judgement, _kept(written), written_by_code(judgement, masking, check))
         if failed := sum(not passed(claim) for claim in written):
             were = "was" if failed == 1 else "were"
@@ -132,6 +135,39 @@ def written_by_code(judgement: Judgement, masking: Masking, check: Callable[[], 
     return checked(grounded(lambda case: "\n".join(rationale(case, Random(image.sha256))), case, checked))
 
 
+def restated(
+    judgement: Judgement, masking: Masking, claims: list[Claim], check: Callable[[], None]
+) -> list[Claim]:
+    """The claims; one that gives an amount of what is not there, "the mask marks 0 %", says that it is not
+    there."""
+    image, verdict = judgement.image, judgement.verdict
+    size, rng = (image.width, image.height), Random(image.sha256)
+    case = Case(judgement.findings, judgement.regions, verdict.label, verdict.probabilities, size)
+    found = {finding.id: finding for finding in judgement.findings}
+    plainer = []
+    for claim in claims:
+        finding = found.get(claim.findings[0]) if len(claim.findings) == 1 and not claim.region else None
+        if claim.verified and finding and counts_nothing(claim.text, finding):
+            parsed = parse_reply(state(finding, case, rng) + ".")
+            [claim] = verified(judgement, masking, [c for c in parsed if isinstance(c, ParsedClaim)], check)
+        plainer.append(claim)
+    return plainer
+
+
+def counts_nothing(text: str, finding: Finding) -> bool:
+    """Whether the sentence gives the value of a finding whose value is that there is nothing, and does not say
+    so."""
+    says_so = re.search(
+        r"\b(?:no|not|none|nothing|empty|without|flat|even|uniform|aligned|consistent)\b", text.lower()
+    )
+    return (
+        bool(phrases(finding.kind).nothing)
+        and is_nothing(finding)
+        and not suspicious(finding)
+        and not says_so
+    )
+
+
 def verified(
     judgement: Judgement, masking: Masking, parsed: list[ParsedClaim], check: Callable[[], None]
 ) -> list[Claim]:
@@ -151,7 +187,7 @@ def verified(
 
 def completed(judgement: Judgement, kept: list[Claim], composed: list[Claim]) -> list[Claim]:
     """The model's claims that passed, and before or behind them composed ones on what they leave out: the
-    strongest finding for a fake verdict, and others until there are three."""
+    strongest finding for a fake verdict, and others until there are four."""
     said = {name for claim in kept for name in claim.findings}
     other = [claim for claim in composed if claim.findings and not said & set(claim.findings)]
     label = judgement.verdict.label

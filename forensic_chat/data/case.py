@@ -91,6 +91,6 @@ def salience(finding: Finding) -> float:
         return 2.5
     if finding.kind in SCORES or finding.kind == "encoder.mask":
         return 2.0
-    if finding.value is None or finding.value == "absent":
+    if finding.value is None or finding.value == "absent" or finding.kind == "jpeg.quality":
         return 0.3
     return 0.8 + 10 * min(finding.strength, FLOOR)

@@ -3,6 +3,7 @@
 from random import Random
 
 from forensic_chat.data.case import Case
+from forensic_chat.data.protocol import RARE
 from forensic_chat.schema import CLASSES, Finding, Label, Probabilities, Region, Supports
 
 _TELLING = 0.8
@@ -76,6 +77,8 @@ _REMARKABLE: dict[str, tuple[float, float, int]] = {
     "spectrum.peaks": (2.5, 7.0, 2),
     "spectrum.resampling": (12.5, 30.0, 1),
 }
+_RARELY = 0.04
+"""How often a test that says nothing reads what few photos reach."""
 _UNDECIDED = (0.3, 0.8)
 """A fake probability between these is inconclusive here."""
 
@@ -170,7 +173,9 @@ def _evidence(kind: str, truth: str, regions: list[Region], rng: Random) -> Row:
     fires = not quiet and rng.random() < (0.3 if truth == target else 0.03)
     value = _value(kind, fires, rng)
     supports: Supports = target if fires else "neutral"
-    strength = rng.uniform(0.5, 0.95) if fires else rng.uniform(0, 0.09)
+    strength = rng.uniform(0.5, 0.95) if fires else rng.uniform(0, 0.089)
+    if not fires and kind in _REMARKABLE and rng.random() < _RARELY:
+        value, strength = _value(kind, True, rng), RARE
     if kind.startswith("container."):
         strength = 0.1
     elif kind == "metadata.dates" and value not in (None, "consistent"):

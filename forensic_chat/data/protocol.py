@@ -8,6 +8,7 @@ can't drift.
 import re
 import unicodedata
 
+from forensic_chat.evidence.calibration import calibration
 from forensic_chat.schema import Box, Finding, Label, Probabilities
 
 VERDICT_QUESTION = "Real, synthetic or tampered? Give the verdict, then claims."
@@ -21,6 +22,8 @@ PRIOR = {"encoder.synthetic": 0.33, "encoder.tampered": 0.17}
 """The learned scores of an image that nobody has looked at: the share of the class in the fit of the verdict
 (`train.fit_verdict.PRIOR`). A score below it fell by what was seen, so it is low, and speaks for nothing."""
 SCORES = tuple(PRIOR)
+RARE = 0.09
+"""Strength of a neutral test from the threshold on that few real photos reach (`evidence/calibration.json`)."""
 
 _TOKENS = re.compile(r"<\|[^<>\n]{0,40}\|>|</?[A-Za-z][\w .:/-]{0,40}/?>|<\||\|>")
 
@@ -88,14 +91,21 @@ def strength_word(strength: float) -> str:
 
 
 def says_something(finding: Finding) -> bool:
-    """Whether a sentence may lean on the finding: its strength reaches FLOOR, a learned score its class's
-    PRIOR."""
-    return finding.strength >= PRIOR.get(finding.kind, FLOOR)
+    """Whether a sentence may lean on the finding: its strength reaches FLOOR, a learned score is above its
+    class's PRIOR."""
+    prior = PRIOR.get(finding.kind)
+    return finding.strength >= FLOOR if prior is None else finding.strength > prior
 
 
 def low(finding: Finding) -> bool:
     """Whether it is a learned score that must be called low, and never open."""
     return finding.kind in SCORES and not says_something(finding)
+
+
+def rare(finding: Finding) -> bool:
+    """Whether a neutral test reads what few real photos reach: no sign of a fake, and not ordinary either."""
+    neutral = finding.supports == "neutral" and RARE <= finding.strength < FLOOR
+    return neutral and finding.kind in calibration().kinds
 
 
 def suspicious(finding: Finding) -> bool:

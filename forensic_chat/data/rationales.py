@@ -129,8 +129,11 @@ def _inconclusive(case: Case, rng: Random) -> list[str]:
 
 
 def _contrast(findings: Sequence[Finding], case: Case, rng: Random) -> list[str]:
-    """What does not fit what was said before; words say so where a test could have spoken for a fake."""
-    could = [finding.value is not None and bool(phrases(finding.kind).supports) for finding in findings]
+    """What does not fit what was said before; words say so where something was said against the image and the
+    test could have said it too."""
+    accused = any(finding.supports != case.label for finding in case.against_image()[:1])
+    wanted = {"synthetic", "tampered"} if case.label == "inconclusive" and accused else {case.label}
+    could = [finding.value is not None and phrases(finding.kind).supports in wanted for finding in findings]
     return [
         _led(state(finding, case, rng), _CONTRAST, rng, k == could.index(True) if any(could) else False)
         for k, finding in enumerate(findings)

@@ -9,6 +9,7 @@ from forensic_chat.data.protocol import (
     low,
     percent,
     place,
+    rare,
     says_something,
     strength_word,
     suspicious,
@@ -44,6 +45,11 @@ _REGION = (
     "The region {r} is {where}, at {box}",
     "{r} is a box of {size} pixels {where}",
     "{where}, {r} spans {box}, {area} of the image",
+)
+_RARE = (
+    "{name} reads {v}, which few photos reach; it does not count, because it was found to tell little",
+    "{name} measures {v}, a high figure that few photos reach; since it tells little, it decides nothing",
+    "{name} gives {v}; few photos reach that, but it was found to tell little and does not count",
 )
 _LOW_BESIDE_A_MASK = (
     "The learned score for a locally changed photo is low: {v} of 1",
@@ -91,8 +97,10 @@ def located(region: Region, case: Case, rng: Random) -> str:
 
 def limit(finding: Finding, case: Case, rng: Random) -> str | None:
     """What the finding does not exclude, cited; None where there is nothing to say, or where it matters itself."""
-    limits = () if suspicious(finding) or lowers_trust(finding) else phrases(finding.kind).limit
-    fitting = [text for text in limits if ("{v}" in text) == (finding.value is not None)]
+    told = suspicious(finding) or lowers_trust(finding) or rare(finding)
+    limits = () if told else phrases(finding.kind).limit
+    bare = finding.value is None or (is_nothing(finding) and any("{v}" not in text for text in limits))
+    fitting = [text for text in limits if ("{v}" not in text) == bare]
     return cited(fill(rng.choice(fitting), finding, case, rng), finding) if fitting else None
 
 
@@ -117,8 +125,10 @@ def wordings(finding: Finding) -> tuple[str, ...]:
         return _suspect(finding)
     if finding.value is None:
         return words.empty or (named("{name} holds no value, which is unremarkable", finding),)
-    if odd(finding):
+    if odd(finding) or (finding.kind == "metadata.dates" and finding.value != "consistent"):
         return words.odd
+    if rare(finding):
+        return tuple(named(text, finding) for text in _RARE)
     if words.nothing and is_nothing(finding):
         return words.nothing
     if words.low and finding.strength >= FLOOR:

@@ -16,6 +16,7 @@ from forensic_chat.data.protocol import (
     answer_prefix,
     clean,
     percent,
+    rare,
     says_something,
     strength_word,
     without_tokens,
@@ -142,6 +143,8 @@ def _finding_line(finding: Finding) -> str:
     fields.append(finding.supports if says else "neutral")
     if says:
         fields.append(strength_word(finding.strength))
+    elif rare(finding):
+        fields.append("rare")
     if finding.region:
         fields.append(finding.region)
     return " ".join(fields)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from forensic_chat.data.case import Case
-from forensic_chat.data.protocol import low, says_something, suspicious
+from forensic_chat.data.protocol import low, rare, says_something, suspicious
 from forensic_chat.data.sentences import PHRASES
 from forensic_chat.data.terms import TERMS
 from forensic_chat.mllm.claims import ParsedClaim, sentences
@@ -25,6 +25,7 @@ from forensic_chat.mllm.positions import misplaced
 from forensic_chat.mllm.vocabulary import (
     HEDGED,
     Polarity,
+    absence_fault,
     called_real,
     clauses,
     general,
@@ -194,6 +195,9 @@ def _judge(
     if wrong := misplaced(text, region, image_size):
         raise _FailedError(wrong)
     is_general = general(text) and not measured
+    for finding in cited if not is_general else ():
+        if wrong := absence_fault(text, finding, bool(quotes_value(claim.text, [finding]))):
+            raise _FailedError(wrong)
     says = polarities(text)
     _check_polarity(text, says, drew, label, is_general)
     if is_general:
@@ -240,6 +244,8 @@ def _check_polarity(
         raise _FailedError("says that nothing was found, but every cited finding supports a fake verdict")
     elif "clean" in says and drew and all(suspicious(f) or _undecided(f) for f in drew):
         raise _FailedError("says that nothing was found, but what was found settles nothing")
+    elif "clean" in says and drew and all(map(rare, drew)):
+        raise _FailedError("calls ordinary what few photos reach")
     if HEDGED.search(text) and drew and all(low(finding) for finding in drew):
         raise _FailedError("calls open what was measured as low")
 

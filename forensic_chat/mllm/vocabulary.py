@@ -173,6 +173,41 @@ _GENERAL = re.compile(
 )
 
 
+ABSENT = re.compile(
+    r"\b(?:no|none|nothing|neither|without|missing|empty|left out|not possible|too small)\b", re.IGNORECASE
+)
+"""Says that something is not there."""
+_UNMEASURED = re.compile(
+    r"\b(?:left out|not possible|too small|could be (?:made|measured|read|compared)"
+    r"|no [\w -]+ (?:was made|is available|can be measured)|to (?:look for|test for|check)"
+    r"|(?:has no|are no|is no) (?:jpeg|8x8|ghost))\b",
+    re.IGNORECASE,
+)
+
+
+def absence_fault(sentence: str, finding: Finding, quoted: bool) -> str | None:
+    """What is wrong with how a sentence says that something is, or is not, there; or None.
+
+    quoted: whether it writes the finding's value.
+    """
+    kind, value = finding.kind, finding.value
+    absent = ABSENT.search(sentence) is not None
+    if value is None:
+        agreeing = kind == "container.type_mismatch"  # there it means that name and content agree
+        return None if absent or agreeing else f"speaks of what {finding.id} holds, which is nothing"
+    if kind == "metadata.dates" and value != "consistent" and not quoted:
+        return f"does not say that the dates of {finding.id} do not fit"
+    if kind == "provenance.c2pa" and value == "absent":
+        return (
+            f"speaks of a manifest, but {finding.id} found none" if "readable" in sentence.lower() else None
+        )
+    if kind.startswith(("metadata.", "provenance.")) and isinstance(value, str) and absent and not quoted:
+        return f"says that nothing is there, but {finding.id} holds something"
+    if not isinstance(value, str) and not quoted and _UNMEASURED.search(sentence):
+        return f"says that nothing was measured, but {finding.id} has a value"
+    return None
+
+
 def kind_words(finding: Finding) -> Words:
     """The vocabulary of a finding; for an unknown kind, the words of its name and of its summary."""
     known = KINDS.get(finding.kind)

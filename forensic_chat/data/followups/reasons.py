@@ -185,7 +185,7 @@ def speaks_against(case: Case, rng: Random) -> str:
         opener = rng.choice(
             ("No finding contradicts it, but not every test responded", "Not every test responded")
         )
-    return f"{opener}: " + join(*states(found, case, rng))
+    return join(opener, *states(found, case, rng))
 
 
 def could_be(openers: dict[Label, tuple[str, ...]], *kinds: str) -> Answer:

@@ -32,10 +32,10 @@ ENCODER: dict[str, Phrases] = {
         ),
         low=(
             (
-                "The learned score for a wholly generated image is {v} of 1, which is low: before it is "
-                "looked at, any image has more"
+                "The learned score for a wholly generated image is {v} of 1, which is low: less than the encoder "
+                "begins with before it looks"
             ),
-            "The whole-image score is low, {v} of 1, and less than any image has before it is looked at",
+            "The whole-image score is low, {v} of 1: the encoder begins with more before it looks",
             "What the encoder saw lowered the score for generation, to {v} of 1",
             "The score for a wholly generated image is {v} of 1, on the low side",
         ),
@@ -99,10 +99,10 @@ ENCODER: dict[str, Phrases] = {
         ),
         low=(
             (
-                "The learned score for a locally changed photo is {v} of 1, which is low: before it is "
-                "looked at, any image has more"
+                "The learned score for a locally changed photo is {v} of 1, which is low: less than the encoder "
+                "begins with before it looks"
             ),
-            "The local-change score is low, {v} of 1, and less than any image has before it is looked at",
+            "The local-change score is low, {v} of 1: the encoder begins with more before it looks",
             "What the encoder saw lowered the score for a local change, to {v} of 1",
             "The score for a local change is {v} of 1, on the low side",
         ),
@@ -162,8 +162,8 @@ ENCODER: dict[str, Phrases] = {
             "{v}% of the image is marked, too weakly for the mask to settle it",
         ),
         limit=(
-            "The mask does not exclude an edit: it misses most small ones",
-            "That the mask marks {v}% cannot rule out a small edit, since it misses most of them",
+            "A mask of {v}% does not exclude an edit: it misses most small ones",
+            "An empty mask cannot rule out a small edit, since it misses most of them",
         ),
         rule=("All parts of a real photo come from one camera, so no part should be marked",),
         real=("A real photo would leave the mask empty",),

@@ -105,10 +105,10 @@ METADATA: dict[str, Phrases] = {
             "According to the metadata, the file was edited with the software {v}",
         ),
         clean=(
-            "The software tag reads {v}, which is ordinary",
-            "The metadata names the software {v}, nothing suspicious",
-            "{v} stands in the software tag; that is unremarkable",
-            "The program that saved the file is {v}, a usual entry",
+            "The software tag reads {v}; mere exporting sets it too, so it counts for nothing",
+            "The metadata names the software {v}, which proves no change by itself: honest photos carry it too",
+            "{v} stands in the software tag; many pass through such a program unchanged, so it says little",
+            "The program that saved the file is {v}; what it did is not recorded",
             "The file was last saved by the software {v}, which honest photos are too",
             "The software {v} saved the file; exporting does that as well, so it counts for nothing",
         ),
@@ -180,6 +180,10 @@ METADATA: dict[str, Phrases] = {
             "The thumbnail is {v} away from the image, no more than usual",
             "The thumbnail was compared and is consistent with the image: {v}",
             "The small preview in the file, the thumbnail, agrees with the image: {v}",
+        ),
+        nothing=(
+            "The embedded thumbnail agrees with the image in full ({v} apart)",
+            "The thumbnail is a small version of the same picture, consistent with the image ({v} apart)",
         ),
         empty=(
             "No thumbnail is embedded, so none could be compared",

@@ -13,18 +13,18 @@ from random import Random
 
 from forensic_chat.data.dialogues import Case, verdict_answer
 from forensic_chat.data.followups import no_answer, recognised
-from forensic_chat.data.protocol import SCORES, VERDICT_QUESTION
+from forensic_chat.data.protocol import RARE, SCORES, VERDICT_QUESTION
 from forensic_chat.mllm.backends.base import Conversation, cancelled, too_late
 from forensic_chat.mllm.prompts import Part, Turn, messages
 from forensic_chat.schema import CLASSES, Finding, Label, Probabilities, Region
 
 _FINDING = re.compile(
-    r'(E\d+) (\S+) ("[^"]*"|\S+) (real|synthetic|tampered|neutral)(?: (weak|moderate|strong))?(?: (R\d+))?'
+    r'(E\d+) (\S+) ("[^"]*"|\S+) (real|synthetic|tampered|neutral)(?: (rare|weak|moderate|strong))?(?: (R\d+))?'
 )
 _REGION = re.compile(r"(R\d+) \[(\d+),(\d+),(\d+),(\d+)\] ([\d.]+)% ([\d.]+)")
 _SIZE = re.compile(r"Overview (\d+)x(\d+):")
 _VERDICT = re.compile(r"(real|synthetic|tampered|inconclusive) (\d\.\d+)")
-_STRENGTHS = {"weak": 0.25, "moderate": 0.55, "strong": 0.85}
+_STRENGTHS = {"rare": RARE, "weak": 0.25, "moderate": 0.55, "strong": 0.85}
 
 
 class ScriptedBackend:
