@@ -433,8 +433,10 @@ class Curves(TrainerCallback):
 class BestOnVal(TrainerCallback):
     """Scores greedy answers about val images at the start and at each checkpoint, and keeps the best adapter."""
 
-    def __init__(self, folder: Path, rows: list[dict[str, Any]], weights: Sequence[float]) -> None:
-        self.folder, self.rows, self.weights = folder, rows, weights
+    def __init__(
+        self, folder: Path, rows: list[dict[str, Any]], weights: Sequence[float], base_model: str
+    ) -> None:
+        self.folder, self.rows, self.weights, self.base_model = folder, rows, weights, base_model
         self.trainer: Any = None
 
     @property
@@ -470,7 +472,8 @@ class BestOnVal(TrainerCallback):
         print(f"val at step {step}: {row['score']:.3f}{', the best so far' if best else ''}", flush=True)
         if best:
             rmtree(self.folder / "best", ignore_errors=True)
-            ship(self.trainer.accelerator.unwrap_model(self.trainer.model), self.folder / "best")
+            model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+            ship(model, self.folder / "best", self.base_model)
 
     def _answer(self, row: dict[str, Any]) -> Answer:
         trainer = self.trainer
@@ -505,7 +508,7 @@ def main(arguments: list[str] | None = None) -> None:
     processor.tokenizer.padding_side = "left"
     weights = config.reward_weights = config.reward_weights or [1.0] * len(REWARDS)
     Path(config.output_dir).mkdir(parents=True, exist_ok=True)
-    best = BestOnVal(Path(config.output_dir), val, weights)
+    best = BestOnVal(Path(config.output_dir), val, weights, base.base_model)
     trainer_class = SharedPromptTrainer if model.config.model_type == "llava" else ForcedPrefixTrainer
     trainer = trainer_class(
         model=with_adapter(model, data.adapter),

@@ -78,7 +78,10 @@ def with_adapter(model: Any, folder: Path) -> Any:
     """The model with a shipped adapter (see `ship`), to train on; the shipped projector is put in and frozen."""
     if (folder / PROJECTOR).is_file():
         load_projector(model, folder / PROJECTOR)
-    return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    tuned = PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    # the shipped name says which model it belongs to; PEFT would look it up on the hub at every save
+    tuned.peft_config["default"].base_model_name_or_path = model.config._name_or_path
+    return tuned
 
 
 def ship(model: Any, out: Path, base_model: str = EMBEDDED) -> None:
@@ -95,9 +98,10 @@ def ship(model: Any, out: Path, base_model: str = EMBEDDED) -> None:
     rest = {name: value for name, value in tensors.items() if PROJECTION not in name}
     save_file(rest, adapter, metadata={"format": "pt"})
     config = json.loads((out / ADAPTER[0]).read_text())
+    name = "llava" if base_model == EMBEDDED else base_model
     config |= {
         "modules_to_save": None,
-        "base_model_name_or_path": "llava" if base_model == EMBEDDED else base_model,
+        "base_model_name_or_path": Path(name).name if Path(name).is_dir() else name,
     }
     (out / ADAPTER[0]).write_text(json.dumps(config, indent=1) + "\n")
     (out / "README.md").unlink(missing_ok=True)

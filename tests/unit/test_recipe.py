@@ -10,8 +10,10 @@ from train.recipe import Stage, main, run, stages
 
 
 def stage(name: str, out: Path, code: str = "0", stops: bool = False) -> Stage:
-    log = f"pathlib.Path({str(out)!r}) / 'ran'"
-    program = f"import pathlib, sys; f = {log}; f.open('a').write({name!r} + ' '); sys.exit({code})"
+    program = (
+        f"import pathlib, sys; f = pathlib.Path({str(out)!r}) / 'ran'; f.open('a').write({name!r} + ' '); "
+        f"sys.exit({code})"
+    )
     return Stage(name, ["-c", program], stops)
 
 

@@ -166,8 +166,18 @@ def test_grpo_stops_goes_on_and_keeps_the_best(
 
 
 def test_grpo_changes_the_adapter_and_nothing_else(
-    llava: Path, folder: Path, tuned: Path, tmp_path: Path
+    llava: Path, folder: Path, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def by_text(_: grpo.Scorer, reward: Any) -> Any:
+        """A reward by which the nonsense of a random model differs."""
+
+        def scored(completions: Any, **_: Any) -> list[float]:
+            return [sum(map(ord, completion[0]["content"])) % 97 for completion in completions]
+
+        scored.__name__ = reward.__name__
+        return scored
+
+    monkeypatch.setattr(grpo.Scorer, "_function", by_text)
     run(
         grpo,
         "embedded/grpo.yaml",
@@ -342,7 +352,7 @@ def test_visual_enhancement_trains_the_tower_that_only_the_language_model_uses(
         llava,
         tmp_path,
         *("--corpus", corpus[0], "--autoencoders", corpus[1], "--pairs", 2, "--val_pairs", 2),
-        *("--max_steps", 1, "--bfloat16", "false"),
+        *("--max_steps", 1, "--warmup_steps", 0, "--bfloat16", "false"),
     )
     assert 0 <= json.loads((tmp_path / "accuracy.json").read_text())["val"] <= 1
     before, _ = tiny_llava()
