@@ -46,7 +46,9 @@ class Examine:
                 )
                 gr.HTML(part("examples.html"))
                 with gr.Row(elem_classes="fc-examples"):
-                    tries = [gr.Button(f"Example: {name}", size="sm", min_width=100) for name in examples.NAMES]
+                    tries = [
+                        gr.Button(f"Example: {name}", size="sm", min_width=100) for name in examples.NAMES
+                    ]
                 verdict, result = gr.HTML(elem_id="verdict"), gr.HTML(elem_id="result")
             with gr.Column(scale=2, min_width=320, elem_id="talk"):
                 asking = self._build_chat()
