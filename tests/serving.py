@@ -62,7 +62,8 @@ class StubExaminer(Examiner):
         check = Stopping(cancel, deadline)
         with check.holding(self._lock):
             found = examination(take_in(source, name=name).info(), rationale=rationale)
-            (cancel or threading.Event()).wait(self.seconds)
+            left = self.seconds if deadline is None else min(self.seconds, check.remaining or 0.0)
+            (cancel or threading.Event()).wait(left)
             check()
             self.examined.append(found.image.name)
             return found

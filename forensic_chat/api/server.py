@@ -31,6 +31,8 @@ _TIDY = 3600
 _DAY = 86_400
 _PROMPT = 2.0
 """Seconds in which the store must answer to be ready."""
+_IDLE = 30
+"""Seconds that a connection may be idle: longer than clients keep theirs, or they would send into closed ones."""
 _BESIDE = 1_000_000
 """Bytes of a body beside its files."""
 
@@ -130,7 +132,13 @@ def serve(host: str, port: int) -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         LOG.addHandler(handler)
         LOG.setLevel(logging.INFO)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            timeout_keep_alive=_IDLE,
+        )
         print(f"Forensic-Chat answers at http://{host}:{listening.getsockname()[1]}", flush=True)
         asyncio.run(uvicorn.Server(config).serve([listening]))
         store.close()

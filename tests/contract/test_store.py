@@ -13,11 +13,11 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="needs the extra `serve`")
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import event
 
 from forensic_chat.errors import InputRejected, UsageError
 from forensic_chat.schema import BatchError, BatchExamination, BatchFailure
-from forensic_chat.sessions.database import Conflict, Full, Missing, Unavailable
+from forensic_chat.sessions.database import Conflict, Database, Full, Missing, Unavailable
 from forensic_chat.sessions.jobs import ATTEMPTS
 from forensic_chat.sessions.store import Exchange, Store
 from forensic_chat.sessions.tables import Base
@@ -32,9 +32,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 's.db'}"
     if not POSTGRES:
         pytest.skip("needs a PostgreSQL server: FORENSIC_CHAT_TEST_POSTGRES, as .ci/run sets it")
-    engine = create_engine(POSTGRES)
-    Base.metadata.drop_all(engine)
-    engine.dispose()
+    empty = Database(POSTGRES)
+    Base.metadata.drop_all(empty._engine)
+    empty.close()
     return POSTGRES
 
 

@@ -100,6 +100,55 @@ def test_no_change_goes_unseen(image: ExaminedImage, found: Examination) -> None
             check(other)
 
 
+def test_as_pdf(image: ExaminedImage, found: Examination) -> None:
+    pypdf = pytest.importorskip("pypdf", reason="needs the extra `dev`")
+    pytest.importorskip("weasyprint", reason="needs the extra `pdf`")
+    data = custody.write_pdf(image, found, KEY)
+    pages = pypdf.PdfReader(io.BytesIO(data), strict=True).pages
+    text = " ".join(" ".join(page.extract_text() for page in pages).split())
+    for expected in (
+        "Tampered",
+        "The lower left was pasted in.",
+        "not verified",
+        "Custody",
+        "probability, not proof",
+    ):
+        assert expected in text
+    assert sum(len(page.images) for page in pages) == 2, "the picture and the mask over it"
+    checked = check(data)
+    assert (checked.examination, checked.key) == (found, custody.fingerprint_of(KEY.public_key()))
+    assert data[-1024:].count(b"%%EOF") == 1, "where readers look for it"
+    for at in np.random.default_rng(0).integers(0, len(data), 60):
+        changed = bytearray(data)
+        changed[at] ^= 1
+        with pytest.raises(ReportAltered):
+            check(bytes(changed))
+    with pytest.raises(ReportAltered, match="page was changed"):
+        check(data + b"\n")
+
+
+def test_a_pdf_shows_nothing_from_elsewhere(tmp_path: Path) -> None:
+    pypdf = pytest.importorskip("pypdf", reason="needs the extra `dev`")
+    pytest.importorskip("weasyprint", reason="needs the extra `pdf`")
+    from forensic_chat.report.pdf import printed
+
+    photo().save(secret := tmp_path / "secret.png")
+    data = printed(f"<img src='{secret.as_uri()}'><img src='http://127.0.0.1:1/a.png'><p>text")
+    (page,) = pypdf.PdfReader(io.BytesIO(data)).pages
+    assert not page.images
+
+
+def test_the_heatmap_is_bright_where_it_is_suspicious(image: ExaminedImage) -> None:
+    suspicion = np.zeros((8, 12), np.float32)
+    suspicion[1:5, 1:5] = 1
+    with Image.open(io.BytesIO(pictures.heatmap(image, suspicion))) as drawn:
+        pixels = np.asarray(drawn.convert("RGB")).astype(int)
+    assert pixels.shape == image.pixels.shape
+    inside, outside = pixels[12:36, 12:36], pixels[:, 60:]
+    assert inside[..., 0].mean() > outside[..., 0].mean() + 60
+    assert (inside[..., 0] > inside[..., 2]).all()
+
+
 def test_another_key_s_signature_is_another_key(image: ExaminedImage, found: Examination) -> None:
     html = write(image, found, KEY)
     other = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
@@ -161,6 +210,8 @@ def test_report_and_verify(
     assert err.count("\n") == 2
     assert "page was changed" in err
     assert run("verify", tmp_path / "missing.html") == 2
+    assert run("report", path, "--out", tmp_path / "report.pdf") == 0
+    assert run("verify", tmp_path / "report.pdf", "--image", path) == 0
     assert run("report", path, "--out", tmp_path / "no" / "folder.html") == 2
 
 
