@@ -1,11 +1,16 @@
-"""The results of many images as one table, for spreadsheets and for people."""
+"""The results of many images as one table, for programs, for spreadsheets and for people."""
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import zip_longest
 
-from forensic_chat.report.fragments import render
-from forensic_chat.schema import CLASSES, BatchExamination, BatchFailure
+from forensic_chat.report.fragments import by_weight, render
+from forensic_chat.schema import CLASSES, BatchExamination, BatchFailure, Finding
 
 Row = BatchExamination | BatchFailure
 COLUMNS = (
@@ -13,6 +18,32 @@ COLUMNS = (
     *("error", "message", "sha256", "examination"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row as people read it."""
+
+    row: Row
+    picture: str | None = None
+    """The image with its mask, small, as a URL that carries it."""
+
+    @property
+    def failed(self) -> bool:
+        return isinstance(self.row, BatchFailure)
+
+    @property
+    def strongest(self) -> Finding | None:
+        """What weighs most for a fake, or for a real image if nothing does; None if nothing points anywhere."""
+        if isinstance(self.row, BatchFailure):
+            return None
+        first = by_weight(self.row.findings)[0]
+        return None if first.supports == "neutral" else first
+
+
+def as_json(rows: Iterable[Row]) -> str:
+    """A JSON array of rows as `docs/contract.md` explains them."""
+    return json.dumps([row.model_dump(mode="json") for row in rows], indent=1)
 
 
 def as_csv(rows: Iterable[tuple[str | None, Row]]) -> Iterator[str]:
@@ -26,9 +57,18 @@ def as_csv(rows: Iterable[tuple[str | None, Row]]) -> Iterator[str]:
         yield _line([cells.get(name, "") for name in COLUMNS])
 
 
-def as_html(rows: Iterable[tuple[str | None, Row]], title: str) -> str:
-    """One page that needs nothing else."""
-    return render("table.html", title=title, rows=[_cells(key, row) for key, row in rows])
+def as_html(rows: Iterable[tuple[str | None, Row]], title: str, pictures: Sequence[str | None] = ()) -> str:
+    """One page that needs nothing else; `pictures` are those of the first rows, as `Line` has them."""
+    lines = [Line(row, picture) for (_, row), picture in zip_longest(rows, pictures)]
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return render("batch.html", title=title, lines=lines, counts=counts(lines), at=at)
+
+
+def counts(lines: Iterable[Line]) -> Counter[str]:
+    """How many lines have each label; failures count as "not examined"."""
+    return Counter(
+        "not examined" if isinstance(line.row, BatchFailure) else line.row.verdict.label for line in lines
+    )
 
 
 def _cells(key: str | None, row: Row) -> dict[str, str]:

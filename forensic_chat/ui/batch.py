@@ -11,12 +11,13 @@ from forensic_chat.batch import examined
 from forensic_chat.errors import BackendUnavailable, Cancelled, InputRejected
 from forensic_chat.imaging.intake import take_in
 from forensic_chat.report import pictures
-from forensic_chat.report.table import Line, counts
+from forensic_chat.report.tables import Line, counts
 from forensic_chat.schema import BatchError, BatchExamination, BatchFailure
-from forensic_chat.ui import archives
+from forensic_chat.settings import settings
+from forensic_chat.ui.dropped import MOST_FILES, images
 from forensic_chat.ui.examine import GONE, QUIET
-from forensic_chat.ui.fragments import message, part, progress
-from forensic_chat.ui.memory import Memory, Tab, new_key
+from forensic_chat.ui.fragments import message, part
+from forensic_chat.ui.memory import Memory, new_key
 
 if TYPE_CHECKING:
     from forensic_chat.examiner import Examiner
@@ -30,7 +31,7 @@ class Batch:
 
     def build(self) -> None:
         """Lay it out and wire it, inside Gradio's blocks."""
-        most = f"at most {archives.MOST_FILES} images, {archives.MOST_BYTES // 10**6} MB unpacked"
+        most = f"at most {MOST_FILES} images, {settings().max_batch_bytes / 1e6:g} MB unpacked"
         rationale = gr.Checkbox(
             label="Also write rationales (slower; they are in the JSON)", elem_id="rationales"
         )
@@ -56,11 +57,15 @@ class Batch:
                 return
             tab.stop_batch.set()  # one batch a tab
             tab.lines, tab.key, tab.stop_batch = [], new_key(), threading.Event()
-            yield from self._run(tab, files, rationale)
-        except (InputRejected, BackendUnavailable) as error:
-            yield [None, message(str(error), error=True), _HIDE, gr.skip()]
-        except OSError:
-            yield [None, message("The upload did not arrive; drop it again.", error=True), _HIDE, gr.skip()]
+            stop, lines, exports = tab.stop_batch, tab.lines, f"batch/{tab.key}"
+            try:
+                yield from self._run(files, rationale, lines, stop)
+                ended = message(f"{'Stopped' if stop.is_set() else 'Done'}: {len(lines)} examined.")
+            except (InputRejected, BackendUnavailable) as error:
+                ended = message(str(error), error=True)
+            except OSError:
+                ended = message("The upload did not arrive; drop it again.", error=True)
+            yield [None, ended, _HIDE, _table(lines, exports)]
         finally:
             for file in files:
                 file.unlink(missing_ok=True)
@@ -70,32 +75,26 @@ class Batch:
         if tab := self._memory.of(request):
             tab.stop_batch.set()
 
-    def _run(self, tab: Tab, files: list[Path], rationale: bool) -> Generator[list[Any]]:
-        stop, lines = tab.stop_batch, tab.lines
-        with archives.opened(files) as members:
-            total = len(members)
-            for done, member in enumerate(members):
-                yield [None, progress(f"Examining {member.name} …", done, total), _SHOW, _table(lines)]
-                try:
-                    lines.append(self._line(member, rationale, stop))
-                except Cancelled:
-                    break
-                if stop.is_set():
-                    break
-        ended = "Stopped" if stop.is_set() else "Done"
-        text = f"{ended}: {len(lines)} of {total} files."
-        yield [None, message(text), _HIDE, _table(lines, f"batch/{tab.key}")]
+    def _run(
+        self, files: list[Path], rationale: bool, lines: list[Line], stop: threading.Event
+    ) -> Generator[list[Any]]:
+        for name, data in images(files):
+            said = message(f"{len(lines)} done. Examining {name} …")
+            yield [None, said, _SHOW, _table(lines)]
+            if stop.is_set():
+                return
+            try:
+                lines.append(self._line(name, data, rationale, stop))
+            except Cancelled:
+                return
 
-    def _line(self, member: archives.Member, rationale: bool, stop: threading.Event) -> Line:
-        try:
-            data = member.read()
-        except InputRejected as error:
-            failure = BatchError(code=error.code, message=str(error))
-            return Line(BatchFailure(file=member.name, error=failure))
-        row = examined(self._examiner, data, member.name, rationale=rationale, cancel=stop)
+    def _line(self, name: str, data: bytes | InputRejected, rationale: bool, stop: threading.Event) -> Line:
+        if isinstance(data, InputRejected):
+            return Line(BatchFailure(file=name, error=BatchError(code=data.code, message=str(data))))
+        row = examined(self._examiner, data, name, rationale=rationale, cancel=stop)
         if not isinstance(row, BatchExamination):
             return Line(row)
-        small = pictures.thumbnail(take_in(data, name=member.name), row)
+        small = pictures.thumbnail(take_in(data, name=name), row)
         return Line(row, pictures.data_url(small, "image/jpeg"))
 
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from forensic_chat.imaging.intake import ExaminedImage, take_in
-from forensic_chat.report import pictures, table
+from forensic_chat.report import pictures, tables
 from forensic_chat.report.custody import write
 from forensic_chat.schema import Box, Examination
 from forensic_chat.ui.memory import Held, Memory, owner
@@ -19,7 +19,7 @@ def routes(memory: Memory) -> APIRouter:
             raise HTTPException(404, "This image is no longer in memory; drop it again.")
         return held, held.dialogue.examination
 
-    def lines(key: str, request: Request) -> list[table.Line]:
+    def lines(key: str, request: Request) -> list[tables.Line]:
         if found := memory.batch(key, owner(request)):
             return list(found)
         raise HTTPException(404, "This batch is no longer in memory; run it again.")
@@ -47,16 +47,19 @@ def routes(memory: Memory) -> APIRouter:
     @router.get("/batch/{key}/results.json")
     def results_json(key: str, request: Request) -> Response:
         rows = [line.row for line in lines(key, request)]
-        return _download(table.to_json(rows), "results.json", "application/json")
+        return _download(tables.as_json(rows), "results.json", "application/json")
 
     @router.get("/batch/{key}/results.csv")
     def results_csv(key: str, request: Request) -> Response:
-        rows = [line.row for line in lines(key, request)]
-        return _download(table.to_csv(rows), "results.csv", "text/csv")
+        rows = [(None, line.row) for line in lines(key, request)]
+        return _download("".join(tables.as_csv(rows)), "results.csv", "text/csv")
 
     @router.get("/batch/{key}/results.html")
     def results_html(key: str, request: Request) -> Response:
-        return _download(table.to_html(lines(key, request)), "results.html", "text/html")
+        found = lines(key, request)
+        rows, small = [(None, line.row) for line in found], [line.picture for line in found]
+        page = tables.as_html(rows, f"Examination of {len(found)} files", small)
+        return _download(page, "results.html", "text/html")
 
     return router
 

@@ -10,11 +10,6 @@ def message(text: str, *, error: bool = False) -> str:
     return safe(render("message.html", text=text, error=error))
 
 
-def progress(text: str, done: int = 0, total: int = 0) -> str:
-    """A line with a bar, if there is something to count."""
-    return safe(render("progress.html", text=text, done=done, total=total))
-
-
 def part(template: str, **values: Any) -> str:
     """A template filled in."""
     return safe(render(template, **values))

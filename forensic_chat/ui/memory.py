@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from forensic_chat.report.table import Line
+from forensic_chat.report.tables import Line
 
 if TYPE_CHECKING:
     from forensic_chat.dialogue import Dialogue

@@ -1,6 +1,7 @@
 """Reports: what they show, that they need nothing else, and that no change goes unseen."""
 
 import base64
+import csv
 import io
 import json
 import re
@@ -15,9 +16,9 @@ from PIL import Image
 from forensic_chat.cli.main import main
 from forensic_chat.errors import ReportAltered, UsageError
 from forensic_chat.imaging.intake import ExaminedImage, take_in
-from forensic_chat.report import custody, pictures
+from forensic_chat.report import custody, pictures, tables
 from forensic_chat.report.custody import canonical, check, write
-from forensic_chat.schema import Examination
+from forensic_chat.schema import BatchError, BatchExamination, BatchFailure, Examination
 from forensic_chat.settings import settings
 from tests.fakes import FakeExaminer, examination, examiner
 from tests.images import photo
@@ -212,3 +213,24 @@ def test_report_and_verify(
     assert run("report", path, "--out", tmp_path / "report.pdf") == 0
     assert run("verify", tmp_path / "report.pdf", "--image", path) == 0
     assert run("report", path, "--out", tmp_path / "no" / "folder.html") == 2
+
+
+def test_a_table_says_it_all_needs_nothing_else_and_runs_nothing(found: Examination) -> None:
+    formula = '=HYPERLINK("x")<b>.png'
+    error = BatchError(code="input_rejected", message="notes.txt is not an image, but text")
+    rows: list[tuple[str | None, tables.Row]] = [
+        (None, BatchExamination(**dict(found), file=formula)),
+        (None, BatchFailure(file="notes.txt", error=error, sha256="1" * 64)),
+    ]
+    html = tables.as_html(rows, "Two files", ["data:image/jpeg;base64,"])
+    for expected in ("2 files", "1 tampered, 1 not examined", "80.0%", "is not an image", "16.7%"):
+        assert expected in text_of(html)
+    assert html.count("<img") == 1
+    assert "<b>.png" not in html
+    assert not re.findall(r"""(?:src|href)="(?!data:|#)[^"]*|url\(|https?://""", html)
+    first, second = csv.DictReader(io.StringIO("".join(tables.as_csv(rows))))
+    assert first["file"] == "'" + formula
+    assert (second["error"], second["verdict"]) == ("input_rejected", "")
+    assert (
+        BatchExamination.model_validate(json.loads(tables.as_json(row for _, row in rows))[0]) == rows[0][1]
+    )
