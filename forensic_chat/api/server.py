@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Response
 
@@ -19,6 +19,9 @@ from forensic_chat.errors import UsageError
 from forensic_chat.examiner import Examiner
 from forensic_chat.sessions.store import Store
 from forensic_chat.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from forensic_chat.mllm.backends.choice import BackendName
 
 _TIDY = 3600
 """Seconds between two looks for what has been kept long enough."""
@@ -68,8 +71,8 @@ def build(examiner: Examiner, store: Store, limits: Settings | None = None) -> F
     return app
 
 
-def serve(host: str, port: int) -> None:
-    """Serve until interrupted. Raises UsageError for an address that can't be used, or one that others can
+def serve(host: str, port: int, backend: "BackendName | None" = None) -> None:
+    """Serve until interrupted; backend: who writes rationales, default: as the settings say. Raises UsageError for an address that can't be used, or one that others can
     reach while no keys are set."""
     import uvicorn
 
@@ -85,7 +88,10 @@ def serve(host: str, port: int) -> None:
         raise UsageError(f"{host} port {port} can't be used; choose another --host or --port") from None
     with listening:
         store = open_store(limits)
-        app = build(Examiner.load(), store, limits)
+        examiner = Examiner.load(backend=backend)
+        if examiner.concurrent:
+            examiner.backend  # noqa: B018  (starts its server before anybody asks)
+        app = build(examiner, store, limits)
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(message)s"))
         LOG.addHandler(handler)

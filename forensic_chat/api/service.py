@@ -43,7 +43,7 @@ class Service:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        opened = self.examiner.open(data, name=name, cancel=cancel, deadline=self._deadline)
+        opened = self.examiner.open(data, name=name, cancel=cancel, deadline=self._deadline, owner=owner)
         with self._lock:
             self._open[key] = opened
             while len(self._open) > REMEMBERED:
