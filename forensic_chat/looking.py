@@ -3,6 +3,7 @@
 What they find accuses nobody: the verdict was calibrated on whole images as they came, and stays.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,6 +37,8 @@ class Looking:
     encoder: Encoder
     calibration: Calibration
     masking: Masking
+    lock: threading.Lock
+    """Held while the encoder looks: a conversation may run beside another."""
 
     def masked(self, region: Region, check: Check) -> RegionTest:
         """Whether the verdict rests on a region."""
@@ -51,7 +54,8 @@ class Looking:
             box = views[1].box if len(views) > 1 else (0, 0, image.width, image.height)
         x0, y0, x1, y1 = part = roomy(box, image.width, image.height, self.encoder.config.view_size)
         check()
-        seen = self.encoder.perceive(np.ascontiguousarray(image.pixels[y0:y1, x0:x1]))
+        with self.lock:
+            seen = self.encoder.perceive(np.ascontiguousarray(image.pixels[y0:y1, x0:x1]))
         check()
         marked = round(100 * float((seen.changes.mask > self.calibration.mask_threshold).mean()), 1)
         synthetic, tampered = (round(seen.probabilities[name], 2) for name in ("synthetic", "tampered"))
@@ -69,7 +73,8 @@ class Looking:
         for kind, (how, chain) in DELIVERIES.items():
             check()
             pixels = np.ascontiguousarray(launder(self.judgement.image.pixels, None, chain)[0])
-            again = self.encoder.look_again(pixels, perception)
+            with self.lock:
+                again = self.encoder.look_again(pixels, perception)
             moved = round(abs(again - before), 2)
             summary = f"Delivered {how}, the image's fake probability moves by {moved}, to {again:.2f}."
             turned = (again > 0.5) != (before > 0.5)
