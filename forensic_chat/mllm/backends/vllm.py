@@ -244,15 +244,15 @@ class VllmBackend:
     def _asked_for(
         self, method: str, path: str, check: Callable[[], None], body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        import httpx
+        import httpx2
 
         self._server.ready(check)
         key = {"Authorization": f"Bearer {self._server.key}"}
         try:
-            with httpx.Client(trust_env=False, timeout=self._silence) as client:
+            with httpx2.Client(trust_env=False, timeout=self._silence) as client:
                 answer = client.request(method, self._server.url + path, json=body, headers=key)
                 read = answer.raise_for_status().json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError) as error:
             raise BackendUnavailable(_MALFORMED) from error
         return read if isinstance(read, dict) else {}
 
@@ -271,10 +271,10 @@ class _Failed(Exception):
 
 def _failed(error: BaseException, model: str) -> _Failed:
     """What an exception of the client means."""
-    import httpx
+    import httpx2
     import openai
 
-    if isinstance(error, openai.APITimeoutError | httpx.TimeoutException):
+    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
         return _Failed("the vLLM server said nothing for too long; give it less to do", transient=False)
     if isinstance(error, openai.NotFoundError):
         return _Failed(
@@ -288,7 +288,7 @@ def _failed(error: BaseException, model: str) -> _Failed:
             "model, or the conversation may be too long for it",
             transient=False,
         )
-    if isinstance(error, openai.APIError | httpx.HTTPError | _BrokenOff):
+    if isinstance(error, openai.APIError | httpx2.HTTPError | _BrokenOff):
         return _Failed("the vLLM server failed twice and gave no answer; look into its log", transient=True)
     return _Failed(_MALFORMED, transient=False)
 

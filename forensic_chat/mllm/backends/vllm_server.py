@@ -239,13 +239,13 @@ def embedded(progress: "Progress | None" = None) -> StartedServer:
 
 def health(url: str) -> Literal["up", "slow", "down"]:
     """How a server is. `slow`: it took the connection, but said nothing yet; it may just be busy."""
-    import httpx
+    import httpx2
 
     try:
-        return "up" if httpx.get(f"{url}/health", timeout=_PATIENCE, trust_env=False).is_success else "down"
-    except httpx.ReadTimeout:
+        return "up" if httpx2.get(f"{url}/health", timeout=_PATIENCE, trust_env=False).is_success else "down"
+    except httpx2.ReadTimeout:
         return "slow"
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx2.HTTPError, httpx2.InvalidURL):
         return "down"
 
 
