@@ -72,7 +72,9 @@ def build(examiner: Examiner, store: Store, limits: Settings | None = None) -> F
 
 
 def serve(host: str, port: int, backend: "BackendName | None" = None) -> None:
-    """Serve until interrupted; backend: who writes rationales, default: as the settings say. Raises UsageError for an address that can't be used, or one that others can
+    """Serve until interrupted; backend: who writes rationales, default: as the settings say.
+
+    Raises UsageError for an address that can't be used, or one that others can
     reach while no keys are set."""
     import uvicorn
 
