@@ -10,11 +10,13 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
 from forensic_chat import maskfile
 from forensic_chat.errors import BackendUnavailable, Cancelled, ForensicChatError, InputRejected, UsageError
@@ -32,6 +34,10 @@ SUFFIXES = frozenset(
     )
 )
 """Names of images end so, compared in lower case; formats that are not examined get a row that says it."""
+
+AT_ONCE = 8
+"""Images under way at a time where the language model writes several rationales side by side."""
+Row = TypeVar("Row")
 
 _ROW_STARTS = (b'{"schema_version":', b'{"file":')
 
@@ -115,14 +121,22 @@ def run(
     `out` holds complete rows and at most one torn line, which the next run drops.
     """
     earlier = _Earlier.read(out)
+
+    def row_of(relative: Path) -> BatchExamination | BatchFailure | None:
+        file, path = row_name(relative), folder.root / relative
+        mask = masks / f"{file}.png" if masks else None
+        if earlier.has(file, path, examiner, rationale=rationale, mask=mask):
+            return None
+        return examined(examiner, path, file, rationale=rationale)
+
+    at_once = AT_ONCE if rationale and examiner.concurrent else 1
     with _appending(out, earlier.length) as rows:
-        for relative in folder.images:
-            file, path = row_name(relative), folder.root / relative
+        for relative, row in zip(folder.images, _each(row_of, folder.images, at_once), strict=True):
+            file = row_name(relative)
             mask = masks / f"{file}.png" if masks else None
-            if earlier.has(file, path, examiner, rationale=rationale, mask=mask):
+            if row is None:
                 on_step(Step(file, "kept"))
                 continue
-            row = examined(examiner, path, file, rationale=rationale)
             if mask and isinstance(row, BatchExamination):
                 row = maskfile.write(row, mask)
             rows.write(row.model_dump_json().encode() + b"\n")
@@ -132,6 +146,25 @@ def run(
                 on_step(Step(file, "failed", row.error.message))
             else:
                 on_step(Step(file, "examined"))
+
+
+def _each(work: Callable[[Path], Row], paths: Sequence[Path], at_once: int) -> Iterator[Row]:
+    """What `work` gives for each path, in their order, `at_once` of them at a time."""
+    if at_once == 1:
+        yield from map(work, paths)
+        return
+    with ThreadPoolExecutor(at_once, thread_name_prefix="batch") as threads:
+        begun: deque[Future[Row]] = deque()
+        try:
+            for path in paths:
+                begun.append(threads.submit(work, path))
+                if len(begun) == at_once:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for future in begun:
+                future.cancel()
 
 
 def examined(

@@ -120,6 +120,8 @@ class FakeDialogue:
 class FakeExaminer:
     """`hook` is called with each path before it is examined and may raise."""
 
+    concurrent = False
+
     def __init__(self) -> None:
         self.models, self.backend = (
             {"encoder": "0.0.0+abc"},

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,15 +11,29 @@ from forensic_chat.data.protocol import without_tokens
 from forensic_chat.errors import Cancelled, DeadlineExceeded
 from forensic_chat.mllm.backends.base import Backend, Conversation
 from forensic_chat.mllm.backends.scripted import ScriptedBackend
+from forensic_chat.mllm.backends.vllm import VllmBackend
 from forensic_chat.mllm.prompts import Turn, follow_up
 from forensic_chat.schema import CLASSES
+from tests import fake_vllm, real_vllm
 from tests.factories import case, conversation, tiny_llava
 
+CPU_SERVER = pytest.param("vLLM on a CPU", marks=[pytest.mark.weights, pytest.mark.slow])
 
-@pytest.fixture(scope="module", params=["scripted", "transformers"])
-def backend(request: pytest.FixtureRequest) -> Backend:
+
+@pytest.fixture(scope="module", params=["scripted", "transformers", "scripted vLLM", CPU_SERVER])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param == "scripted":
-        return ScriptedBackend()
+        yield ScriptedBackend()
+    elif request.param == "transformers":
+        yield tiny()
+    elif request.param == "scripted vLLM":
+        with fake_vllm.running() as server:
+            yield VllmBackend(server)
+    else:
+        yield VllmBackend(real_vllm.server())
+
+
+def tiny() -> Backend:
     from forensic_chat.mllm.backends.transformers import TransformersBackend
 
     return TransformersBackend(*tiny_llava(), {"language": "tiny"})

@@ -271,10 +271,9 @@ class _Failed(Exception):
 
 def _failed(error: BaseException, model: str) -> _Failed:
     """What an exception of the client means."""
-    import httpx2
     import openai
 
-    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException):
+    if isinstance(error, openai.APITimeoutError) or type(error).__name__ == "ReadTimeout":
         return _Failed("the vLLM server said nothing for too long; give it less to do", transient=False)
     if isinstance(error, openai.NotFoundError):
         return _Failed(
@@ -288,9 +287,10 @@ def _failed(error: BaseException, model: str) -> _Failed:
             "model, or the conversation may be too long for it",
             transient=False,
         )
-    if isinstance(error, openai.APIError | httpx2.HTTPError | _BrokenOff):
-        return _Failed("the vLLM server failed twice and gave no answer; look into its log", transient=True)
-    return _Failed(_MALFORMED, transient=False)
+    if isinstance(error, ValueError | openai.APIResponseValidationError):
+        return _Failed(_MALFORMED, transient=False)
+    # the connection's own errors come as they are, in the middle of a stream
+    return _Failed("the vLLM server failed twice and gave no answer; look into its log", transient=True)
 
 
 def _with_images(conversation: Conversation) -> list[dict[str, Any]]:

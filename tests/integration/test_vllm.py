@@ -1,0 +1,68 @@
+"""The embedded model in a real vLLM server on this machine's CPU."""
+
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from forensic_chat.errors import BackendUnavailable
+from forensic_chat.mllm.backends.transformers import TransformersBackend
+from forensic_chat.mllm.backends.vllm import VllmBackend
+from forensic_chat.mllm.prompts import Turn, follow_up
+from tests import real_vllm
+from tests.factories import case, conversation
+
+pytestmark = [pytest.mark.weights, pytest.mark.slow]
+CONFIGS = Path(__file__).parents[2] / "configs" / "vllm"
+PARSE = """
+import sys
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.entrypoints.openai.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = make_arg_parser(FlexibleArgumentParser())
+print(AsyncEngineArgs.from_cli_args(parser.parse_args(["--config", sys.argv[1]])).data_parallel_size)
+"""
+
+
+@pytest.fixture(scope="module")
+def backend() -> VllmBackend:
+    return VllmBackend(real_vllm.server())
+
+
+def test_it_is_the_model_that_transformers_runs(backend: VllmBackend) -> None:
+    embedded = TransformersBackend.load()
+    for seed in range(2):
+        asked = conversation(case(seed), 3, seed)
+        expected = embedded.verdict_probabilities(asked)
+        assert backend.verdict_probabilities(asked) == pytest.approx(expected, abs=0.06)
+    shared = {name: backend.models[name] for name in embedded.models}
+    assert shared == embedded.models
+    assert backend.models["language server"].startswith("vLLM 0.32")
+
+
+def test_a_server_killed_in_mid_answer_costs_that_answer_only(backend: VllmBackend) -> None:
+    server = real_vllm.server()
+    first = conversation(case(3), 2)
+    said = "".join(backend.generate(first, prefix="real 0.90\n", max_new_tokens=24))
+    turns = [*first.turns, Turn("assistant", f"real 0.90\n{said}"), follow_up("Which finding weighs most?")]
+    asked = replace(first, turns=turns)
+    pieces = backend.generate(asked, max_new_tokens=400)
+    assert next(pieces)
+    assert server._process is not None
+    os.killpg(server._process.pid, signal.SIGKILL)
+    with pytest.raises(BackendUnavailable, match="ask again"):
+        list(pieces)
+    assert "".join(backend.generate(asked, max_new_tokens=24))
+
+
+@pytest.mark.parametrize("config", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_vllm_knows_every_option_of_the_configurations(config: Path) -> None:
+    python = os.environ.get(real_vllm.VARIABLE)
+    if not python:
+        pytest.skip(f"{real_vllm.VARIABLE} names no interpreter with vLLM")
+    told = subprocess.run([python, "-c", PARSE, str(config)], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert told.stdout.split()[-1] == "1"
