@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 schemathesis = pytest.importorskip("schemathesis", reason="needs the extra `dev`")
 
-from hypothesis import HealthCheck, settings  # noqa: E402
+from hypothesis import HealthCheck, given, settings  # noqa: E402
 from schemathesis.checks import not_a_server_error  # noqa: E402
 from schemathesis.specs.openapi.checks import (  # noqa: E402
     content_type_conformance,
@@ -34,12 +34,18 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield schemathesis.openapi.from_url(f"{server.address}/openapi.json")
 
 
-made_up = schemathesis.pytest.from_fixture("described")
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-@made_up.parametrize()
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-def test_made_up_requests(case: Any) -> None:
-    case.call_and_validate(checks=CHECKS, headers={"Authorization": "Bearer key-a"})
+def test_made_up_requests(described: Any) -> None:
+    asked = []
+    for found in described.get_all_operations():
+        operation = found.ok()
+
+        @given(case=operation.as_strategy())
+        @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        def ask(case: Any) -> None:
+            case.call_and_validate(checks=CHECKS, headers={"Authorization": "Bearer key-a"})
+
+        ask()
+        asked.append(operation.label)
+    assert len(asked) >= 20, asked
