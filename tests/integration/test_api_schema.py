@@ -1,7 +1,6 @@
 """Schemathesis over the OpenAPI: no made-up request is answered with an error of ours or in an undocumented form."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 schemathesis = pytest.importorskip("schemathesis", reason="needs the extra `dev`")
 
-from hypothesis import HealthCheck, settings  # noqa: E402
+from hypothesis import HealthCheck, given, settings  # noqa: E402
 from schemathesis.checks import not_a_server_error  # noqa: E402
 from schemathesis.specs.openapi.checks import (  # noqa: E402
     content_type_conformance,
@@ -18,9 +17,7 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
     status_code_conformance,
 )
 
-from forensic_chat.api.server import build, open_store  # noqa: E402
-from tests.serving import StubExaminer  # noqa: E402
-from tests.unit.test_api import A, limits  # noqa: E402
+from tests.serving import serving  # noqa: E402
 
 CHECKS = [
     not_a_server_error,
@@ -33,19 +30,22 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder: Path = tmp_path_factory.mktemp("schema")
-    known = limits(folder, queue_limit=16)
-    store = open_store(known)
-    yield schemathesis.openapi.from_asgi("/openapi.json", build(StubExaminer(), store, known))
-    store.close()
-
-
-made_up = schemathesis.pytest.from_fixture("described")
+    with serving(tmp_path_factory.mktemp("schema"), api_keys="key-a") as server:
+        yield schemathesis.openapi.from_url(f"{server.address}/openapi.json")
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-@made_up.parametrize()
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_made_up_requests(case: Any) -> None:
-    case.call_and_validate(checks=CHECKS, headers=A)
+def test_made_up_requests(described: Any) -> None:
+    asked = []
+    for found in described.get_all_operations():
+        operation = found.ok()
+
+        @given(case=operation.as_strategy())
+        @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        def ask(case: Any) -> None:
+            case.call_and_validate(checks=CHECKS, headers={"Authorization": "Bearer key-a"})
+
+        ask()
+        asked.append(operation.label)
+    assert len(asked) >= 20, asked
