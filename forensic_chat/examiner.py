@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from forensic_chat.encoder.perceive import Encoder
     from forensic_chat.judgement import Judgement
     from forensic_chat.mllm.backends.base import Backend
+    from forensic_chat.mllm.backends.choice import BackendName
     from forensic_chat.telling import Told
     from forensic_chat.weights.progress import Progress
 
@@ -36,18 +37,24 @@ class Examiner:
     """Examines images.
 
     Models load when they are first needed and stay. One instance serves many threads, one after another: an
-    examination waits until those before it, and answers that are being written, are done.
+    examination waits until those before it, and answers that are being written, are done. Only with a backend
+    that is `concurrent` do rationales and answers get written side by side.
     """
 
-    def __init__(self, *, backend: "Backend | None" = None, progress: "Progress | None" = None) -> None:
+    def __init__(
+        self, *, backend: "Backend | BackendName | None" = None, progress: "Progress | None" = None
+    ) -> None:
         self._given, self._progress = backend, progress
-        self._lock = threading.Lock()
+        self._lock, self._looking, self._loading = threading.Lock(), threading.Lock(), threading.Lock()
+        self._backend: Backend | None = None
 
     @classmethod
-    def load(cls, *, backend: "Backend | None" = None, progress: "Progress | None" = None) -> "Examiner":
+    def load(
+        cls, *, backend: "Backend | BackendName | None" = None, progress: "Progress | None" = None
+    ) -> "Examiner":
         """An examiner with the encoder in memory; base weights are fetched now if they are not cached.
 
-        backend: who writes rationales; default: as the settings say. Raises WeightsUnavailable,
+        backend: who writes rationales, or its name; default: as the settings say. Raises WeightsUnavailable,
         WeightsCorrupted.
         """
         examiner = cls(backend=backend, progress=progress)
@@ -70,18 +77,22 @@ class Examiner:
         """The operating points shipped with the encoder."""
         return self._seeing[1]
 
-    @cached_property
+    @property
     def backend(self) -> "Backend":
         """The language model; loaded at the first rationale or question."""
-        if self._given is not None:
-            return self._given
-        if settings().backend == "scripted":
-            from forensic_chat.mllm.backends.scripted import ScriptedBackend
+        from forensic_chat.mllm.backends.choice import load
 
-            return ScriptedBackend()
-        from forensic_chat.mllm.backends.transformers import TransformersBackend
+        with self._loading:
+            if self._backend is None:
+                given = settings().backend if self._given is None else self._given
+                self._backend = load(given, self._progress) if isinstance(given, str) else given
+            return self._backend
 
-        return TransformersBackend.load(progress=self._progress)
+    @property
+    def concurrent(self) -> bool:
+        """Whether rationales and answers can be written side by side; tells it without loading the model."""
+        given = settings().backend if self._given is None else self._given
+        return given == "vllm" if isinstance(given, str) else given.concurrent
 
     @cached_property
     def models(self) -> dict[str, str]:
@@ -101,19 +112,21 @@ class Examiner:
         name: str | None = None,
         cancel: threading.Event | None = None,
         deadline: float | None = None,
+        owner: str = "",
     ) -> Examination:
         """Examine one image: a path, a file's bytes or a PIL image.
 
         rationale: False leaves the language model out; verdict, regions, mask and findings are the same.
         deadline: seconds from now, those spent waiting for other threads included; it is looked at between
-        stages. Raises InputRejected, BackendUnavailable, Cancelled, DeadlineExceeded.
+        stages. owner: whose image it is, see `Conversation`. Raises InputRejected, BackendUnavailable,
+        Cancelled, DeadlineExceeded.
         """
         check = Stopping(cancel, deadline)
-        with check.holding(self._lock):
+        with check.holding(self._turn()):
             judgement, timings = self._judge(source, name, check)
             told = None
             if rationale:
-                told, extra = self._tell(judgement, check)
+                told, extra = self._tell(judgement, check, owner)
                 timings |= extra
             return self._examination(judgement, told, timings)
 
@@ -124,18 +137,20 @@ class Examiner:
         name: str | None = None,
         cancel: threading.Event | None = None,
         deadline: float | None = None,
+        owner: str = "",
     ) -> "Dialogue":
         """Examine once, with a rationale, and return the conversation about it; arguments and errors as for
         `examine`."""
         from forensic_chat.dialogue import Dialogue
 
         check = Stopping(cancel, deadline)
-        with check.holding(self._lock):
+        turn = self._turn()
+        with check.holding(turn):
             judgement, timings = self._judge(source, name, check)
-            told, extra = self._tell(judgement, check)
+            told, extra = self._tell(judgement, check, owner)
             examination = self._examination(judgement, told, timings | extra)
             changes = judgement.perception.changes
-            return Dialogue(self.backend, examination, told.conversation, told.masking, self._lock, changes)
+            return Dialogue(self.backend, examination, told.conversation, told.masking, turn, changes)
 
     def suspicion(
         self,
@@ -148,8 +163,13 @@ class Examiner:
         """(ceil(H / 8), ceil(W / 8)): how likely each cell of 8 px was changed, 0 to 1, as the mask heads see
         it; `Examination.mask` is what of it is sure enough to be shown. Arguments and errors as for `examine`."""
         check = Stopping(cancel, deadline)
-        with check.holding(self._lock):
+        with check.holding(self._turn()):
             return self.encoder.locate(take_in(source, name=name).pixels).mask
+
+    def _turn(self) -> threading.Lock:
+        """What an examination and each of its dialogue's answers hold: one for all, unless they can be
+        written side by side."""
+        return threading.Lock() if self.concurrent else self._lock
 
     def _judge(
         self, source: Source, name: str | None, check: Stopping
@@ -160,18 +180,20 @@ class Examiner:
         image = take_in(source, name=name)
         taken = time.perf_counter()
         check()
-        encoder, calibration = self._seeing
-        timings = {"intake": taken - start, "encoder.load": time.perf_counter() - taken}
-        judgement = judge(image, encoder, calibration, check)
+        with check.holding(self._looking):
+            waited = time.perf_counter()
+            encoder, calibration = self._seeing
+            timings = {"intake": taken - start, "encoder.load": time.perf_counter() - waited}
+            judgement = judge(image, encoder, calibration, check)
         return judgement, timings | judgement.timings
 
-    def _tell(self, judgement: "Judgement", check: Stopping) -> "tuple[Told, dict[str, float]]":
+    def _tell(self, judgement: "Judgement", check: Stopping, owner: str) -> "tuple[Told, dict[str, float]]":
         from forensic_chat.telling import tell
 
         start = time.perf_counter()
         backend = self.backend
         loaded = time.perf_counter()
-        told = tell(judgement, backend, self.encoder, check)
+        told = tell(judgement, backend, self.encoder, check, looking=self._looking, owner=owner)
         timings = {"language.load": loaded - start} | told.timings
         return told, timings
 

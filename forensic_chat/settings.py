@@ -1,5 +1,6 @@
 """Settings from the environment, prefix `FORENSIC_CHAT_` (for example `FORENSIC_CHAT_CACHE_DIR`)."""
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -24,8 +25,19 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=64_000_000, gt=0)
     min_side: int = Field(default=16, ge=8)
     max_side: int = Field(default=20_000, gt=0)
-    backend: Literal["transformers", "scripted"] = "transformers"
-    """Who writes rationales: the embedded model, or the deterministic test double."""
+    backend: Literal["transformers", "vllm", "scripted"] = "transformers"
+    """Who writes rationales: the embedded model in this process or in a vLLM server, or the deterministic test
+    double."""
+    vllm_url: str | None = None
+    """The vLLM server to ask, for example `http://127.0.0.1:8100`; default: one is started."""
+    vllm_model: str = "forensic-chat"
+    """The name under which the server at `vllm_url` serves the model or its adapter."""
+    vllm_api_key: str = "none"
+    """The key of the server at `vllm_url`."""
+    vllm_python: str = sys.executable
+    """The Python interpreter that vLLM is installed for, if it is another one than this."""
+    vllm_config: Path | None = None
+    """A YAML file of further options for the vLLM server that is started; `configs/vllm` holds some."""
     trust_list: Path | None = None
     """PEM file of certificates whose Content Credentials count as trusted; default: the bundled list."""
     signing_key: Path = Field(

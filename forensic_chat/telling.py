@@ -1,8 +1,9 @@
 """The judgement put into words: the language model writes claims, code checks them."""
 
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from forensic_chat.data.protocol import suspicious
@@ -47,21 +48,34 @@ class Masking:
 
     judgement: Judgement
     encoder: Encoder
+    looking: threading.Lock
+    """Held while the encoder looks."""
     tested: dict[str, RegionTest] = field(default_factory=dict)
 
     def __call__(self, region: Region, check: Callable[[], None]) -> RegionTest:
         """`check` is called before each look; what it raises stops the test."""
-        if region.id not in self.tested:
-            image, label = self.judgement.image, self.judgement.verdict.label
-            share = occlusion.percentile(
-                self.encoder, image.pixels, self.judgement.perception, region.box, label, check
-            )
-            self.tested[region.id] = RegionTest(passed=share >= PASSES, percentile=share)
-        return self.tested[region.id]
+        with self.looking:
+            if region.id not in self.tested:
+                image, label = self.judgement.image, self.judgement.verdict.label
+                share = occlusion.percentile(
+                    self.encoder, image.pixels, self.judgement.perception, region.box, label, check
+                )
+                self.tested[region.id] = RegionTest(passed=share >= PASSES, percentile=share)
+            return self.tested[region.id]
 
 
-def tell(judgement: Judgement, backend: Backend, encoder: Encoder, check: Stopping) -> Told:
+def tell(
+    judgement: Judgement,
+    backend: Backend,
+    encoder: Encoder,
+    check: Stopping,
+    *,
+    looking: threading.Lock,
+    owner: str = "",
+) -> Told:
     """Ask the language model for claims about a judged image, and verify each.
+
+    looking: what is held while the encoder looks; owner: whose image it is, see `Conversation`.
 
     The verdict word and its probability are given to the model, not asked of it. A claim that fails its check
     is left out, and code writes claims from the findings where too few are left or the strongest finding for a
@@ -69,7 +83,7 @@ def tell(judgement: Judgement, backend: Backend, encoder: Encoder, check: Stoppi
     A warning says so.
     """
     start = time.perf_counter()
-    conversation = open_conversation(judgement)
+    conversation = open_conversation(judgement, owner)
     prefix = answer_prefix(judgement.verdict.label, judgement.verdict.probabilities)
     try:
         pieces = backend.generate(
@@ -85,7 +99,7 @@ def tell(judgement: Judgement, backend: Backend, encoder: Encoder, check: Stoppi
         raise
     wrote = time.perf_counter()
     check()
-    masking, warnings = Masking(judgement, encoder), []
+    masking, warnings = Masking(judgement, encoder, looking), []
     try:
         parsed = parse_rationale(prefix + answer)
         if len(parsed) < FEWEST_CLAIMS:
@@ -105,16 +119,16 @@ def tell(judgement: Judgement, backend: Backend, encoder: Encoder, check: Stoppi
     answer = "\n".join(f"- {_with_citations(claim)}" for claim in claims)
     turns = [*conversation.turns, Turn("assistant", prefix + answer)]
     text = "\n".join(claim.text for claim in claims)
-    return Told(text, claims, Conversation(conversation.images, turns), masking, warnings, timings)
+    return Told(text, claims, replace(conversation, turns=turns), masking, warnings, timings)
 
 
-def open_conversation(judgement: Judgement) -> Conversation:
+def open_conversation(judgement: Judgement, owner: str = "") -> Conversation:
     """What the model gets: overview, the most suspicious crops, the trace map, findings, regions, the
     question."""
     perception, image = judgement.perception, judgement.image
     views = [*perception.views[: 1 + SHOWN_CROPS], trace_map(perception.changes.mask)]
     turn = opening(views, (image.width, image.height), judgement.findings, judgement.regions)
-    return Conversation([view.pixels for view in views], [turn])
+    return Conversation([view.pixels for view in views], [turn], owner)
 
 
 def written_by_code(judgement: Judgement, masking: Masking, check: Callable[[], None]) -> list[Claim]:

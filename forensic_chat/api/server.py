@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Response
 
@@ -25,6 +25,9 @@ from forensic_chat.examiner import Examiner
 from forensic_chat.sessions.database import Full, Unavailable
 from forensic_chat.sessions.store import Store
 from forensic_chat.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from forensic_chat.mllm.backends.choice import BackendName
 
 _TIDY = 3600
 """Seconds between two looks for what has been kept long enough."""
@@ -110,9 +113,11 @@ def _add_states(app: FastAPI, state: Shared, metrics: Metrics) -> None:
         return Response(await asyncio.to_thread(metrics.text), media_type=CONTENT_TYPE)
 
 
-def serve(host: str, port: int) -> None:
-    """Serve until interrupted. Raises UsageError for an address that can't be used, or one that others can
-    reach while no keys are set."""
+def serve(host: str, port: int, backend: "BackendName | None" = None) -> None:
+    """Serve until interrupted; backend: who writes rationales, default: as the settings say.
+
+    Raises UsageError for an address that can't be used, or one that others can reach while no keys are set.
+    """
     import uvicorn
 
     limits = settings()
@@ -127,7 +132,10 @@ def serve(host: str, port: int) -> None:
         raise UsageError(f"{host} port {port} can't be used; choose another --host or --port") from None
     with listening:
         store = open_store(limits)
-        app = build(Examiner.load(), store, limits)
+        examiner = Examiner.load(backend=backend)
+        if examiner.concurrent:
+            examiner.backend  # noqa: B018  (starts its server before anybody asks)
+        app = build(examiner, store, limits)
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(message)s"))
         LOG.addHandler(handler)

@@ -52,7 +52,9 @@ class Service:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        opened = self.examiner.open(data, name=name, cancel=cancel, deadline=deadline or self._deadline)
+        opened = self.examiner.open(
+            data, name=name, cancel=cancel, deadline=deadline or self._deadline, owner=owner
+        )
         with self._lock:
             self._open[key] = opened
             while len(self._open) > 1 and self._remembers_too_much():

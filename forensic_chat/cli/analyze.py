@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forensic_chat.mllm.backends.choice import BackendName
+
 if TYPE_CHECKING:
     from forensic_chat.schema import Examination
 
@@ -24,6 +26,10 @@ def command(
     no_rationale: Annotated[
         bool, typer.Option("--no-rationale", help="Verdict, mask and findings only; no language model runs.")
     ] = False,
+    backend: Annotated[
+        BackendName | None,
+        typer.Option("--backend", help="Who writes the rationale; default: FORENSIC_CHAT_BACKEND."),
+    ] = None,
 ) -> None:
     """Examine one image: verdict, where, why, findings."""
     from forensic_chat.cli import render
@@ -32,7 +38,7 @@ def command(
 
     if mask is not None and not mask.parent.is_dir():
         raise UsageError(f"--mask {mask}: there is no folder {mask.parent}; create it first")
-    examination = Examiner().examine(image, rationale=not no_rationale)
+    examination = Examiner(backend=backend).examine(image, rationale=not no_rationale)
     if mask is not None:
         examination = _write_mask(examination, mask)
     if as_json:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forensic_chat.cli.plain import plain
+from forensic_chat.mllm.backends.choice import BackendName
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +30,10 @@ def command(
     ] = False,
     masks: Annotated[
         Path | None, typer.Option("--masks", metavar="DIR", help="Write masks here, as DIR/<file>.png.")
+    ] = None,
+    backend: Annotated[
+        BackendName | None,
+        typer.Option("--backend", help="Who writes the rationale; default: FORENSIC_CHAT_BACKEND."),
     ] = None,
 ) -> None:
     """Examine every image of a folder; run it again to go on after a stop."""
@@ -56,7 +61,7 @@ def command(
             bar.update(task, description=f"{step} {done / total:.0%}" if total else step)
 
         try:
-            examiner = Examiner(progress=fetching)
+            examiner = Examiner(backend=backend, progress=fetching)
             batch.run(examiner, folder, out, rationale=not no_rationale, masks=masks, on_step=show)
         except KeyboardInterrupt:
             bar.stop()

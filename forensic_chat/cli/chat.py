@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forensic_chat.mllm.backends.choice import BackendName
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -28,13 +30,17 @@ def command(
     image: Annotated[
         Path, typer.Argument(metavar="IMAGE", help="The image file to talk about.", show_default=False)
     ],
+    backend: Annotated[
+        BackendName | None,
+        typer.Option("--backend", help="Who writes the rationale; default: FORENSIC_CHAT_BACKEND."),
+    ] = None,
 ) -> None:
     """Examine one image and answer questions about it."""
     from forensic_chat.cli import render
     from forensic_chat.examiner import Examiner
 
     on = render.console(sys.stdout)
-    dialogue = Examiner().open(image)
+    dialogue = Examiner(backend=backend).open(image)
     render.verdict(dialogue.examination, on)
     if sys.stdin.isatty():
         on.print(HELP, style="dim")

@@ -52,6 +52,19 @@ def list_() -> None:
     on.print(f"cache: {entries[0].folder.parent}", style="dim", soft_wrap=True)
 
 
+@app.command("assemble")
+def assemble(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that does not exist yet.", show_default=False)
+    ],
+) -> None:
+    """Write the trained language model for a server such as vLLM: a LLaVA checkpoint and a LoRA adapter."""
+    from forensic_chat.mllm import export
+
+    export.assemble(directory)
+    print(f"{directory}\n{directory / export.ADAPTER_FOLDER}")
+
+
 @app.command("export")
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Made if need be.", show_default=False)],

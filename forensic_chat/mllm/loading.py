@@ -24,6 +24,14 @@ def load(progress: "Progress | None" = None) -> tuple[Any, Any, dict[str, str]]:
     Raises BackendUnavailable when the trained part is not installed (an untrained projector is never used),
     WeightsUnavailable or WeightsCorrupted for the base.
     """
+    trained = trained_folder()
+    folder = base("llava", progress=progress)
+    model, processor = assemble(folder, trained)
+    return model, processor, {"language": fingerprint(folder), "language adapter": fingerprint(trained)}
+
+
+def trained_folder() -> Path:
+    """Where the trained projector and adapter are. Raises BackendUnavailable when they are not installed."""
     trained = shipped() / FOLDER
     for name in (PROJECTOR, *ADAPTER):
         if not (trained / name).is_file():
@@ -31,9 +39,7 @@ def load(progress: "Progress | None" = None) -> tuple[Any, Any, dict[str, str]]:
                 "this installation holds no trained language model; reinstall forensic-chat, or leave the "
                 "rationale out"
             )
-    folder = base("llava", progress=progress)
-    model, processor = assemble(folder, trained)
-    return model, processor, {"language": fingerprint(folder), "language adapter": fingerprint(trained)}
+    return trained
 
 
 def assemble(folder: Path, trained: Path) -> tuple[Any, Any]:

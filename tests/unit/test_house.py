@@ -17,7 +17,13 @@ from forensic_chat import errors
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "forensic_chat"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-FACES = {"api": "serve", "report": "pdf", "sessions": "serve", "ui": "ui"}
+FACES = {
+    "api": "serve",
+    "mllm/backends": "vllm-client",
+    "report": "pdf",
+    "sessions": "serve",
+    "ui": "ui",
+}
 """Packages that need an extra, and which."""
 TEXTS = sorted(
     path

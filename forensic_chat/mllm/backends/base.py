@@ -21,6 +21,8 @@ class Conversation:
 
     images: Sequence[NDArray[np.uint8]]
     turns: Sequence[Turn]
+    owner: str = ""
+    """Whose it is: a server that remembers what it has read shares nothing of it between owners."""
 
     def __post_init__(self) -> None:
         parts = sum(
@@ -34,7 +36,13 @@ class Conversation:
 
 
 class Backend(Protocol):
-    """Writes the next assistant turn of a conversation that ends with a user turn."""
+    """Writes the next assistant turn of a conversation that ends with a user turn.
+
+    concurrent: whether it gains by writing several answers at a time; if not, it is asked for one after
+    another.
+    """
+
+    concurrent: bool
 
     @property
     def models(self) -> dict[str, str]:

@@ -30,6 +30,8 @@ _STRENGTHS = {"weak": 0.25, "moderate": 0.55, "strong": 0.85}
 class ScriptedBackend:
     """See `backends.base.Backend`."""
 
+    concurrent = False
+
     @property
     def models(self) -> dict[str, str]:
         return {"language": "scripted"}

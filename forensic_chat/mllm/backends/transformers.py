@@ -45,6 +45,8 @@ class TransformersBackend:
     versions. Raises BackendUnavailable when the three labels don't start with three different tokens.
     """
 
+    concurrent = False
+
     def __init__(self, model: Any, processor: Any, models: dict[str, str]) -> None:
         self._model, self._processor, self._models = model, processor, models
         self._first = [processor.tokenizer.encode(label, add_special_tokens=False)[0] for label in CLASSES]
