@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from forensic_chat.data.case import Case
+from forensic_chat.data.case import Case, salience
 from forensic_chat.data.protocol import suspicious
-from forensic_chat.data.rationales import rationale
+from forensic_chat.data.rationales import rationale, special
 from forensic_chat.data.sentences import phrases
 from forensic_chat.data.statements import is_nothing, state
 from forensic_chat.encoder import occlusion
@@ -109,7 +109,8 @@ def tell(
         if len(parsed) < FEWEST_CLAIMS:
             raise AnswerUnparsable("the model's answer holds a single claim")
         written = restated(judgement, masking, verified(judgement, masking, parsed, check), check)
-        claims = completed(judgement, _kept(written), written_by_code(judgement, masking, check))
+        others = [*written_by_code(judgement, masking, check), *spare(judgement, masking, check)]
+        claims = completed(judgement, _kept(written), others)
         if failed := sum(not passed(claim) for claim in written):
             were = "was" if failed == 1 else "were"
             warnings.append(
@@ -139,9 +140,7 @@ def open_conversation(judgement: Judgement, owner: str = "") -> Conversation:
 def written_by_code(judgement: Judgement, masking: Masking, check: Callable[[], None]) -> list[Claim]:
     """Claims from the findings, the same every time for the same image; a region that the verdict does not
     rest on is no reason."""
-    image, verdict = judgement.image, judgement.verdict
-    size = (image.width, image.height)
-    case = Case(judgement.findings, judgement.regions, verdict.label, verdict.probabilities, size)
+    image, case = judgement.image, _case(judgement)
 
     def checked(lines: str) -> list[Claim]:
         return verified(judgement, masking, parse_rationale(lines), check)
@@ -152,34 +151,46 @@ def written_by_code(judgement: Judgement, masking: Masking, check: Callable[[], 
 def restated(
     judgement: Judgement, masking: Masking, claims: list[Claim], check: Callable[[], None]
 ) -> list[Claim]:
-    """The claims; one that gives an amount of what is not there, "the mask marks 0 %", says that it is not
-    there."""
-    image, verdict = judgement.image, judgement.verdict
-    size, rng = (image.width, image.height), Random(image.sha256)
-    case = Case(judgement.findings, judgement.regions, verdict.label, verdict.probabilities, size)
+    """The claims; those on one clean finding that read badly are said in other words."""
+    rng, case = Random(judgement.image.sha256), _case(judgement)
     found = {finding.id: finding for finding in judgement.findings}
     plainer = []
     for claim in claims:
         finding = found.get(claim.findings[0]) if len(claim.findings) == 1 and not claim.region else None
-        if claim.verified and finding and counts_nothing(claim.text, finding):
-            parsed = parse_reply(state(finding, case, rng) + ".")
-            [claim] = verified(judgement, masking, [c for c in parsed if isinstance(c, ParsedClaim)], check)
+        if claim.verified and finding and reads_badly(claim.text, finding):
+            [claim] = verified(judgement, masking, _parsed([state(finding, case, rng)]), check)
         plainer.append(claim)
     return plainer
 
 
-def counts_nothing(text: str, finding: Finding) -> bool:
-    """Whether the sentence gives the value of a finding whose value is that there is nothing, and does not say
-    so."""
-    says_so = re.search(
+def reads_badly(text: str, finding: Finding) -> bool:
+    """Whether a sentence on a finding that accuses nobody begins with a bare number, or gives an amount of what is
+    not there ("the mask marks 0 %") without saying that it is not there."""
+    if suspicious(finding):
+        return False
+    if re.match(r"At \d", text):
+        return True
+    denied = re.search(
         r"\b(?:no|not|none|nothing|empty|without|flat|even|uniform|aligned|consistent)\b", text.lower()
     )
-    return (
-        bool(phrases(finding.kind).nothing)
-        and is_nothing(finding)
-        and not suspicious(finding)
-        and not says_so
-    )
+    return bool(phrases(finding.kind).nothing) and is_nothing(finding) and not denied
+
+
+def spare(judgement: Judgement, masking: Masking, check: Callable[[], None]) -> list[Claim]:
+    """Further claims by code on what this image has and others need not, for a rationale that is short."""
+    rng, case = Random(f"spare {judgement.image.sha256}"), _case(judgement)
+    findings = [finding for finding in special(case, rng, len(case.findings)) if salience(finding) > 0.5]
+    return verified(judgement, masking, _parsed([state(finding, case, rng) for finding in findings]), check)
+
+
+def _parsed(sentences: list[str]) -> list[ParsedClaim]:
+    return [claim for text in sentences for claim in parse_reply(text) if isinstance(claim, ParsedClaim)]
+
+
+def _case(judgement: Judgement) -> Case:
+    image, verdict = judgement.image, judgement.verdict
+    size = (image.width, image.height)
+    return Case(judgement.findings, judgement.regions, verdict.label, verdict.probabilities, size)
 
 
 def verified(
@@ -208,7 +219,8 @@ def completed(judgement: Judgement, kept: list[Claim], composed: list[Claim]) ->
     own = [f for f in judgement.findings if suspicious(f) and f.supports == label]
     strongest = max(own, key=lambda finding: finding.strength).id if own else None
     first = [claim for claim in other if strongest in claim.findings]
-    rest = [claim for claim in other if claim not in first]
+    once = {tuple(claim.findings): claim for claim in reversed(other) if claim not in first}
+    rest = list(once.values())[::-1]
     return [*first, *kept, *rest[: max(0, ENOUGH - len(first) - len(kept))]]
 
 

@@ -24,7 +24,7 @@ UNDECIDED = 0.8
 _OUTWEIGHED = (
     "{name} reads {v}, outweighed by the other findings",
     "{name} measures {v}, too little to change the verdict",
-    "{name} of {v} was weighed and does not decide",
+    "{name} reads {v}, which was weighed and does not decide",
     "{name} reads {v}, which alone does not turn the verdict",
 )
 _BOTH_LOW = (

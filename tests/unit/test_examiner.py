@@ -184,6 +184,37 @@ class TestExamine:
         assert {dates.id, camera.id} <= {name for c in examination.rationale.claims for name in c.findings}
         assert examination.warnings == bare.warnings
 
+    def test_what_is_not_there_is_not_given_as_an_amount(self, examiner: Examiner) -> None:
+        bare = examiner.examine(photo(), rationale=False)
+        mask, again = (f for f in bare.findings if f.kind in ("encoder.mask", "encoder.stability"))
+        answer = (
+            f"- The mask marks 0% of the image, which is ordinary [{mask.id}]\n"
+            f"- At {again.value}, stability under re-delivery is ordinary [{again.id}]"
+        )
+        told = saying(examiner, Says(answer)).examine(photo())
+        assert told.rationale is not None
+        assert told.warnings == bare.warnings  # nothing failed
+        on_mask, on_delivery = (
+            next(c for c in told.rationale.claims if c.findings == [f.id]) for f in (mask, again)
+        )
+        assert "0%" not in on_mask.text
+        assert not on_delivery.text.startswith("At")
+        assert on_mask.verified
+        assert on_delivery.verified
+        assert not told.rationale.text.rstrip().endswith(".")
+
+    def test_a_short_rationale_is_filled_with_what_is_special(self, examiner: Examiner) -> None:
+        bare = examiner.examine(photo(), rationale=False)
+        camera, dates = (f.id for f in bare.findings if f.kind in ("metadata.camera", "metadata.dates"))
+        answer = (
+            f"- No camera name was found in the metadata [{camera}]\n"
+            f"- No dates are recorded in the metadata [{dates}]"
+        )
+        told = saying(examiner, Says(answer)).examine(photo())
+        assert told.rationale is not None
+        assert len(told.rationale.claims) >= 4
+        assert len({tuple(c.findings) for c in told.rationale.claims}) == len(told.rationale.claims)
+
     def test_a_region_is_a_reason_only_where_masking_it_shows_that(self, examiner: Examiner) -> None:
         claim = (
             "- At {v}, the encoder sees a part that was edited [E2][R1]\n- {m}% of the image is marked [E3]"
