@@ -208,7 +208,7 @@ def main() -> None:
         for split, count in (("val", args.val), ("train", args.train))
         for example in drawn(args.corpus, split, count, args.seed)
     ]
-    # one of each class in turn, so that a run that was stopped is balanced too
+    # by hash, so that what a stopped run holds is a random part of it
     chosen.sort(key=lambda example: example.item.sha256)
     if not examine_all(chosen, args.out, lambda: bool(args.minutes) and time.monotonic() > end):
         raise SystemExit(UNFINISHED)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from peft import PeftModel
 from PIL import Image
 from transformers import GenerationConfig
+from trl import GRPOConfig, SFTConfig, TrlParser
 
 from forensic_chat.data.protocol import answer_prefix
 from forensic_chat.errors import UsageError
@@ -375,13 +375,37 @@ def test_visual_enhancement_trains_the_tower_that_only_the_language_model_uses(
     assert all(torch.allclose(a, b.float(), atol=1e-2) for a, b in same)
 
 
+ARGUMENTS: dict[str, tuple[Any, list[str]]] = {
+    "align": ((align.AlignArguments, models.ModelArguments, SFTConfig), ["--examined", "x"]),
+    "visual": (
+        (visual.VisualArguments, models.ModelArguments, SFTConfig),
+        ["--corpus", "x", "--autoencoders", "y"],
+    ),
+    "sft": ((sft.DataArguments, models.ModelArguments, SFTConfig), []),
+    "grpo": (
+        (grpo.GrpoArguments, models.ModelArguments, GRPOConfig),
+        ["--examined", "x", "--adapter", "y"],
+    ),
+}
+
+
 @pytest.mark.parametrize(
     "path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
-def test_every_config_is_read_by_its_stage(path: Path) -> None:
-    assert yaml.safe_load(path.read_text())
-    assert path.stem in ("sft", "grpo", "align", "visual")
-    assert path.parent.name in ("embedded", "qwen2.5-vl-7b", "qwen3-vl-8b")
+def test_every_config_is_one_of_its_stage(path: Path, tmp_path: Path) -> None:
+    classes, required = ARGUMENTS[path.stem]
+    given = ["--config", str(path), "--output_dir", str(tmp_path), *CPU, *required]
+    _, base, config = TrlParser(classes).parse_args_and_config(given)
+    wanted = {"embedded": "embedded", "qwen2.5-vl-7b": "Qwen/Qwen2.5-VL", "qwen3-vl-8b": "Qwen/Qwen3-VL"}
+    assert base.base_model.startswith(wanted[path.parent.name])
+    assert base.four_bit == (path.parent.name != "embedded")
+    if path.stem == "grpo":
+        assert config.num_generations >= 4
+        assert config.max_steps >= 300
+        assert config.beta > 0
+        assert len(config.reward_weights) == len(grpo.REWARDS)
+    else:
+        assert config.assistant_only_loss
 
 
 @pytest.mark.slow
