@@ -20,9 +20,10 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "vllm"
 PARSE = """
 import sys
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.entrypoints.openai.cli_args import make_arg_parser
 from vllm.utils.argparse_utils import FlexibleArgumentParser
-parser = make_arg_parser(FlexibleArgumentParser())
+parser = AsyncEngineArgs.add_cli_args(FlexibleArgumentParser())
+for option in ("--host", "--port"):  # the server's own, not the engine's
+    parser.add_argument(option)
 print(AsyncEngineArgs.from_cli_args(parser.parse_args(["--config", sys.argv[1]])).data_parallel_size)
 """
 
