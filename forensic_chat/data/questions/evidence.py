@@ -42,6 +42,7 @@ EVIDENCE: dict[str, tuple[str, ...]] = {
         "Isn't that only compression?",
         "Maybe it is only an artefact of JPEG.",
         "Could WhatsApp have done this?",
+        "Maybe WhatsApp did that.",
         "It was only re-saved, nothing else.",
         "Couldn't resizing explain it?",
         "Could that come from compression alone?",
