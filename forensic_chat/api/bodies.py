@@ -25,7 +25,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
     rationale: bool = True
     """Whether claims are written by the language model and checked; verdict and findings are the same."""
-    deadline: Annotated[float | None, Field(gt=0, le=_WEEK)] = None
+    deadline: Annotated[float | None, Field(ge=1, le=_WEEK)] = None
     """Seconds after which what is not done is given up."""
 
 

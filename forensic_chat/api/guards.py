@@ -124,7 +124,8 @@ class _Body:
 
     def _refuse(self, status: int, why: str) -> NoReturn:
         self._refused = True
-        raise HTTPException(status, why)
+        # who is too slow is not waited for any longer
+        raise HTTPException(status, why, {"Connection": "close"} if status == 408 else None)
 
 
 def _request_id(scope: Scope) -> str:

@@ -106,7 +106,7 @@ def response_to(error: Exception, path: str, request_id: str) -> JSONResponse:
         headers["Retry-After"] = str(RETRY_AFTER)
     if problem["status"] == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if problem["status"] == 405 and isinstance(error, HTTPException):
+    if problem["status"] in (405, 408) and isinstance(error, HTTPException):
         headers |= error.headers or {}
     return JSONResponse(problem, problem["status"], headers=headers, media_type="application/problem+json")
 

@@ -8,7 +8,13 @@ from forensic_chat.errors import UsageError
 def ready() -> Any:
     """WeasyPrint. Raises UsageError if it, or a library it needs, is not installed."""
     try:
+        from PIL import ImageFile
+
+        tolerant = ImageFile.LOAD_TRUNCATED_IMAGES
         import weasyprint
+
+        # Importing it makes Pillow read truncated files in the whole process; intake refuses those.
+        ImageFile.LOAD_TRUNCATED_IMAGES = tolerant
     except ImportError:
         raise UsageError("a PDF needs WeasyPrint: pip install 'forensic-chat[pdf]', or take HTML") from None
     except OSError:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from PIL import Image
+from PIL import Image, ImageFile
 
 from forensic_chat.cli.main import main
 from forensic_chat.errors import ReportAltered, UsageError
 from forensic_chat.imaging.intake import ExaminedImage, take_in
-from forensic_chat.report import custody, pictures, tables
+from forensic_chat.report import custody, pdf, pictures, tables
 from forensic_chat.report.custody import canonical, check, write
 from forensic_chat.schema import BatchError, BatchExamination, BatchFailure, Examination
 from forensic_chat.settings import settings
@@ -125,6 +125,11 @@ def test_as_pdf(image: ExaminedImage, found: Examination) -> None:
             check(bytes(changed))
     with pytest.raises(ReportAltered, match="page was changed"):
         check(data + b"\n")
+
+
+def test_truncated_pictures_are_still_refused_after_a_pdf_was_made() -> None:
+    pdf.ready()
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_a_pdf_shows_nothing_from_elsewhere(tmp_path: Path) -> None:

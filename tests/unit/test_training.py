@@ -390,7 +390,9 @@ ARGUMENTS: dict[str, tuple[Any, list[str]]] = {
 
 
 @pytest.mark.parametrize(
-    "path", sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "vllm"), ids=lambda path: f"{path.parent.name}-{path.stem}"
+    "path",
+    sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "vllm"),
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
 def test_every_config_is_one_of_its_stage(path: Path, tmp_path: Path) -> None:
     classes, required = ARGUMENTS[path.stem]
