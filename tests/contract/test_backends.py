@@ -17,7 +17,7 @@ from forensic_chat.schema import CLASSES
 from tests import fake_vllm, real_vllm
 from tests.factories import case, conversation, tiny_llava
 
-CPU_SERVER = pytest.param("vLLM on a CPU", marks=[pytest.mark.weights, pytest.mark.slow])
+CPU_SERVER = pytest.param("vLLM on a CPU", marks=[pytest.mark.weights, pytest.mark.slow, pytest.mark.vllm])
 
 
 @pytest.fixture(scope="module", params=["scripted", "transformers", "scripted vLLM", CPU_SERVER])

@@ -15,7 +15,7 @@ from forensic_chat.mllm.prompts import Turn, follow_up
 from tests import real_vllm
 from tests.factories import case, conversation
 
-pytestmark = [pytest.mark.weights, pytest.mark.slow]
+pytestmark = [pytest.mark.weights, pytest.mark.slow, pytest.mark.vllm]
 CONFIGS = Path(__file__).parents[2] / "configs" / "vllm"
 PARSE = """
 import sys
