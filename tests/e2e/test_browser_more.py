@@ -133,15 +133,14 @@ def choosing(page: Any, tries: int = 5) -> Any:
     """The file chooser that Enter opens; a page that is still coming alive may miss a key."""
     from playwright.sync_api import TimeoutError as Late
 
-    for left in reversed(range(tries)):
-        try:
-            with page.expect_file_chooser(timeout=5_000) as chooser:
-                page.keyboard.press("Enter")
-            return chooser.value
-        except Late:
-            if not left:
-                raise
-    raise AssertionError
+    try:
+        with page.expect_file_chooser(timeout=5_000) as chooser:
+            page.keyboard.press("Enter")
+        return chooser.value
+    except Late:
+        if tries == 1:
+            raise
+        return choosing(page, tries - 1)
 
 
 @desktop
