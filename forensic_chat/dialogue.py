@@ -220,18 +220,7 @@ class Dialogue:
                 if isinstance(look, Zoom)
                 else self._looks.redelivered(check)
             )
-            self._looked[look] = [
-                Finding(
-                    id=f"E{k}",
-                    kind=item.kind,
-                    summary=item.summary,
-                    value=item.value,
-                    supports=item.supports,
-                    strength=item.strength,
-                    false_alarm_rate=item.false_alarm_rate,
-                )
-                for k, item in enumerate(seen, first)
-            ]
+            self._looked[look] = [item.finding(k) for k, item in enumerate(seen, first)]
         return self._looked[look]
 
     def _written(

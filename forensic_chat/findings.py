@@ -96,18 +96,7 @@ def numbered(
                 x0, y0, x1, y1 = item.box
                 area = min(1.0, (x1 - x0) * (y1 - y0) / (image.width * image.height))
                 places.append(Region(id=region, box=item.box, area=area, score=item.strength))
-        findings.append(
-            Finding(
-                id=f"E{k}",
-                kind=item.kind,
-                summary=item.summary,
-                value=item.value,
-                supports=item.supports,
-                strength=item.strength,
-                false_alarm_rate=item.false_alarm_rate,
-                region=region,
-            )
-        )
+        findings.append(item.finding(k, region))
     return findings, places
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from forensic_chat.schema import Box, Supports
+from forensic_chat.schema import Box, Finding, Supports
 
 Value = float | int | str | bool | None
 
@@ -50,6 +50,19 @@ class Evidence:
     false_alarm_rate: float
     """On real photos: how often evidence of this kind supports "fake" (95 % upper bound)."""
     box: Box | None = None
+
+    def finding(self, number: int, region: str | None = None) -> Finding:
+        """Under its id, E and `number`, and at the region that the box became."""
+        return Finding(
+            id=f"E{number}",
+            kind=self.kind,
+            summary=self.summary,
+            value=self.value,
+            supports=self.supports,
+            strength=self.strength,
+            false_alarm_rate=self.false_alarm_rate,
+            region=region,
+        )
 
 
 def fact(

@@ -41,7 +41,7 @@ ENCODER: dict[str, Phrases] = {
         ),
         odd=(
             "The learned score for a wholly generated image is {v} of 1, neither clear nor negligible",
-            "The whole-image score is {v}, too little to decide and too much to pass over",
+            "The whole-image score is {v}, which alone settles nothing",
             "The encoder's score for a wholly generated image, {v} of 1, settles nothing",
             "The whole-image score of {v} leaves some doubt but does not count by itself",
         ),
@@ -108,7 +108,7 @@ ENCODER: dict[str, Phrases] = {
         ),
         odd=(
             "The learned score for a locally changed photo is {v} of 1, neither clear nor negligible",
-            "The local-change score is {v}, too little to decide and too much to pass over",
+            "The local-change score is {v}, which alone settles nothing",
             "The encoder's score for a local change, {v} of 1, settles nothing",
             "The local-change score of {v} leaves some doubt but does not count by itself",
         ),
@@ -175,9 +175,9 @@ ENCODER: dict[str, Phrases] = {
     "encoder.familiarity": Phrases(
         name="the familiarity score",
         clean=(
-            "Images like this one are familiar to the encoder ({v} of 1), so its scores are usable as usual",
+            "Familiarity is within the usual ({v} of 1), so the encoder's scores are usable as they are",
             "The image is as familiar as the encoder expects ({v} of 1), nothing unusual",
-            "The familiarity score of {v} of 1 is unremarkable: the encoder knows such images",
+            "The familiarity score of {v} of 1 is unremarkable and takes nothing from the other scores",
             "With a familiarity of {v} of 1, the scores are worth what they usually are",
         ),
         odd=(
