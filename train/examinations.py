@@ -1,14 +1,16 @@
 """Examine training images once, and keep what the later stages need of each.
 
-    python -m train.examinations --corpus DIR --out DIR [--train 240] [--val 24] [--minutes 100]
+    python -m train.examinations --corpus DIR --out DIR [--train 240] [--val 24] [--forged 60] [--minutes 100]
 
-Each image gets one JSON file (verdict, findings, regions, what the masking test says of each region, the truth)
-and one PNG with the views the language model is shown, side by side. Files that exist are kept, so the command
-goes on where it stopped. The language model takes no part.
+Of the corpus, and photos of it that we forge, for few of its tampered images are found. Each image gets one JSON file
+(verdict, findings, regions, what the masking test says of each region, the truth) and one PNG with the views the
+language model is shown, side by side. Files that exist are kept, so the command goes on where it stopped. The
+language model takes no part.
 """
 
 import argparse
 import base64
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from forensic_chat import Examiner
+from forensic_chat.data.forge import ForgeFailed
 from forensic_chat.data.rationales import Case
 from forensic_chat.encoder import occlusion
 from forensic_chat.encoder.perceive import Encoder
@@ -31,7 +34,7 @@ from forensic_chat.mllm.verify import RegionTest
 from forensic_chat.schema import CLASSES, Box, Finding, Label, Model, Probabilities, Region
 from forensic_chat.telling import PASSES, SHOWN_CROPS
 from train.chunks import UNFINISHED
-from train.features import Example, examples
+from train.features import Example, examples, forgeries, look, seeded
 
 Pixels = NDArray[np.uint8]
 MASK_SIDE = 128
@@ -90,7 +93,22 @@ class Examined(Model):
         return RegionTest(passed=share >= PASSES, percentile=share)
 
 
-def examined(example: Example, judgement: Judgement, encoder: Encoder) -> Examined:
+def delivered(example: Example) -> tuple[bytes, Pixels | None]:
+    """The file to be examined, and the mask (H, W), 0 to 255, if there is one: a forged photo comes as a JPEG of
+    quality 80 to 97. Raises ForgeFailed for a photo that offers no place for a forgery."""
+    if example.made:
+        seen = look(example, 0, {})
+        quality = int(seeded(example, 3).integers(80, 98))
+        _, data = cv2.imencode(".jpg", seen.pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return data.tobytes(), seen.truth
+    if example.item.mask is None:
+        return example.path.read_bytes(), None
+    folder = example.path.parents[len(Path(example.item.path).parts) - 1]
+    with Image.open(folder / example.item.mask) as image:
+        return example.path.read_bytes(), np.asarray(image.convert("L"))
+
+
+def examined(example: Example, mask: Pixels | None, judgement: Judgement, encoder: Encoder) -> Examined:
     """What is kept of a judged image; the masking test runs here."""
     image, verdict = judgement.image, judgement.verdict
     masking = {}
@@ -111,7 +129,7 @@ def examined(example: Example, judgement: Judgement, encoder: Encoder) -> Examin
         regions=judgement.regions,
         masking=masking,
         views=[Seen(name=view.name, box=view.box) for view in views_of(judgement)],
-        mask=kept_mask(example, (image.width, image.height)),
+        mask=kept_mask(mask, (image.width, image.height)),
     )
 
 
@@ -121,14 +139,9 @@ def views_of(judgement: Judgement) -> list[View]:
     return [*perception.views[: 1 + SHOWN_CROPS], trace_map(perception.changes.mask)]
 
 
-def kept_mask(example: Example, size: tuple[int, int]) -> str | None:
-    """None without a mask, and where the stored mask lies otherwise than the oriented image."""
-    if example.item.mask is None:
-        return None
-    folder = example.path.parents[len(Path(example.item.path).parts) - 1]
-    with Image.open(folder / example.item.mask) as image:
-        mask = np.asarray(image.convert("L"))
-    if mask.shape != size[::-1] or not (mask > 127).any():
+def kept_mask(mask: Pixels | None, size: tuple[int, int]) -> str | None:
+    """None without a mask (H, W), and where it lies otherwise than the oriented image of `size`."""
+    if mask is None or mask.shape != size[::-1] or not (mask > 127).any():
         return None
     scale = min(1.0, MASK_SIDE / max(mask.shape))
     small = cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -169,22 +182,30 @@ def drawn(corpus: Path, split: str, count: int, seed: int) -> list[Example]:
     return [e for group in classes for e in rng.sample(group, min(len(group), -(-count // len(classes))))]
 
 
+def forged(corpus: Path, split: str, count: int) -> list[Example]:
+    """Photos of a split to be forged, as many of one source as of another as far as they go."""
+    every = examples(corpus)
+    sources = max(1, len({e.item.source for e in every if e.item.label == "real" and e.item.split == split}))
+    return forgeries(every, -(-count // sources), split)[:count]
+
+
 def examine_all(chosen: list[Example], out: Path, late: Callable[[], bool]) -> bool:
     """Whether all are done."""
     examiner = Examiner.load()
     encoder, calibration = examiner.encoder, examiner.calibration
     for done, example in enumerate(chosen):
-        if (out / f"{example.item.sha256[:16]}.json").exists():
-            continue
         if late():
             return False
         start = time.perf_counter()
         try:
-            judgement = judge(take_in(example.path), encoder, calibration, lambda: None)
-        except InputRejected as error:
+            data, mask = delivered(example)
+            if (out / f"{hashlib.sha256(data).hexdigest()[:16]}.json").exists():
+                continue
+            judgement = judge(take_in(data, name=example.path.name), encoder, calibration, lambda: None)
+        except (InputRejected, ForgeFailed) as error:
             print(f"{example.item.path}: {error}")
             continue
-        save(out, examined(example, judgement, encoder), views_of(judgement))
+        save(out, examined(example, mask, judgement, encoder), views_of(judgement))
         if done % 20 == 0:
             print(f"{done} of {len(chosen)}, {time.perf_counter() - start:.1f} s for this one", flush=True)
     return True
@@ -198,6 +219,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--train", type=int, default=240, help="images of split train")
     parser.add_argument("--val", type=int, default=24, help="images of split val")
+    parser.add_argument("--forged", type=int, default=60, help="photos of split train that we forge, besides")
+    parser.add_argument("--val-forged", type=int, default=12, help="likewise of split val")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=0, help="stop after so many; 0: at the end")
     args = parser.parse_args()
@@ -205,8 +228,8 @@ def main() -> None:
     end = time.monotonic() + 60 * args.minutes
     chosen = [
         example
-        for split, count in (("val", args.val), ("train", args.train))
-        for example in drawn(args.corpus, split, count, args.seed)
+        for split, count, made in (("val", args.val, args.val_forged), ("train", args.train, args.forged))
+        for example in drawn(args.corpus, split, count, args.seed) + forged(args.corpus, split, made)
     ]
     # by hash, so that what a stopped run holds is a random part of it
     chosen.sort(key=lambda example: example.item.sha256)

@@ -86,12 +86,12 @@ def seeded(example: Example, purpose: int) -> np.random.Generator:
     return np.random.default_rng([purpose, *example.key.encode()])
 
 
-def forgeries(every: list[Example], most: int) -> list[Example]:
-    """At most `most` photos a source, to be forged, each with another photo as donor.
+def forgeries(every: list[Example], most: int, split: str = "train") -> list[Example]:
+    """At most `most` photos a source, to be forged, each with another photo of the split as donor.
 
     Photos that a gathered set had to scale down are left out: their native crops would stay unforged.
     """
-    photos = [e for e in every if e.item.label == "real" and e.item.split == "train" and not e.native]
+    photos = [e for e in every if e.item.label == "real" and e.item.split == split and not e.native]
     made = []
     for example in limited(photos, most):
         item = replace(example.item, label="tampered", manipulation="forged")

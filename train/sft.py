@@ -5,8 +5,9 @@
 LoRA on the language model, the projector trained whole, the tower frozen. The loss covers what the assistant
 says. Images are the corpus' training images; the findings beside them are made up by code for an image of that
 class, so that every kind, value and contradiction occurs. The model learns to read findings, not to judge. With
---examined, images and their own findings come from train.examinations instead, and none is read again. Exit code
-75: stopped after --minutes, the same command goes on.
+--examined, images and their own findings come from train.examinations instead, and none is read again. With --own, text
+that the base wrote (train.replay), the model is held to its base there. Exit code 75: stopped after --minutes, the same
+command goes on.
 """
 
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from train.examinations import Examined
 from train.examinations import load as load_examinations
 from train.features import Example, examples, pixels_of
 from train.models import ModelArguments, load, lora, ship
+from train.replay import Remembering, read
 
 
 @dataclass
@@ -42,6 +44,10 @@ class DataArguments:
     pictured: int = field(default=1000, metadata={"help": "conversations about images, evenly over classes"})
     text_only: int = field(default=300, metadata={"help": "conversations without images, before the others"})
     minutes: float = field(default=0, metadata={"help": "stop and save after so many minutes; 0: at the end"})
+    own: Path | None = field(
+        default=None, metadata={"help": "file of train.replay: text to hold the model to"}
+    )
+    remember: float = field(default=2.0, metadata={"help": "weight of the KL divergence from the base on it"})
     shipped: Path | None = field(default=None, metadata={"help": "also save adapter and projector here"})
 
 
@@ -118,13 +124,17 @@ def main(arguments: list[str] | None = None) -> None:
     warm_up = [made_up_row(rng) for _ in range(data.text_only)]
     print(f"{len(rows)} conversations about images after {len(warm_up)} without")
     model, processor = load(base)
-    trainer = SFTTrainer(
-        model=model,
-        args=config,
-        train_dataset=Dataset.from_list(warm_up + rows),
-        processing_class=processor,
-        peft_config=lora(model, base.lora_rank),
-    )
+    setting = {
+        "model": model,
+        "args": config,
+        "train_dataset": Dataset.from_list(warm_up + rows),
+        "processing_class": processor,
+        "peft_config": lora(model, base.lora_rank),
+    }
+    if data.own is None:
+        trainer = SFTTrainer(**setting)
+    else:
+        trainer = Remembering(**setting, own=read(data.own, processor), weight=data.remember)
     finished = trained(trainer, data.minutes)
     trainer.save_model(config.output_dir)
     if data.shipped is not None:

@@ -1,5 +1,6 @@
 """What is kept of an examined image."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from forensic_chat.errors import UsageError
 from tests.unit.test_rewards import examined
 from train import examinations
 from train.chunks import UNFINISHED
-from train.examinations import drawn, kept_mask
+from train.examinations import delivered, drawn, forged, kept_mask
 from train.features import Example, examples
 from train.sft import examined_rows
 
@@ -40,7 +41,7 @@ def corpus(tmp_path: Path) -> Path:
 
 def test_a_mask_is_kept_small_and_only_if_it_fits(corpus: Path) -> None:
     every = examples(corpus)
-    masks = [kept_mask(example, (300, 200)) for example in every]
+    masks = [kept_mask(delivered(example)[1], (300, 200)) for example in every]
     assert [mask is not None for mask in masks] == [False] * 4 + [True, False]
     changed = examined(mask=masks[4]).changed()
     assert changed is not None
@@ -49,6 +50,21 @@ def test_a_mask_is_kept_small_and_only_if_it_fits(corpus: Path) -> None:
     assert changed[30, 25]
     assert not changed[10, 100]
     assert examined(truth="real").changed() is None
+
+
+def test_a_forged_photo_comes_with_its_mask(corpus: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    for k in (0, 1):
+        Image.fromarray(pixels).save(corpus / "images" / f"{k}.png")
+    (example,) = forged(corpus, "train", 5)
+    data, mask = delivered(example)
+    assert example.item.label == "tampered"
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.size) == ("JPEG", (300, 200))
+        changed = np.abs(np.asarray(image, int) - pixels).mean(-1)
+    assert mask is not None
+    assert 0 < (mask > 127).mean() < 0.9
+    assert changed[mask > 127].mean() > changed[mask < 1].mean()
 
 
 def test_images_are_drawn_evenly_and_once(corpus: Path) -> None:
@@ -93,6 +109,8 @@ def test_the_command_stops_in_time_and_goes_on(
         "6",
         "--val",
         "3",
+        "--forged",
+        "2",
     ]
     monkeypatch.setattr("sys.argv", [*given, "--minutes", "1e-9"])
     with pytest.raises(SystemExit) as stopped:
@@ -101,7 +119,7 @@ def test_the_command_stops_in_time_and_goes_on(
     assert not done
     monkeypatch.setattr("sys.argv", given)
     examinations.main()
-    assert done == ["0", "1", "2", "3", "4", "5"]
+    assert done == ["0", "0", "1", "1", "2", "3", "4", "5"]  # photos of train and val forged as well
 
 
 def test_a_region_on_which_the_verdict_does_not_rest_is_no_reason_in_training_text() -> None:
