@@ -132,9 +132,7 @@ def ghost(pixels: NDArray[np.uint8], orientation: int = 1) -> Levels:
 
 def copymove(pixels: NDArray[np.uint8]) -> Levels:
     """Both places of the best verified copy (see evidence.copymove), 255 there and 0 elsewhere."""
-    grey, _ = copies.reduced(pixels)
-    copy = None if copies.is_graphic(luma(pixels)) else copies.find_copy(grey)
-    if copy is None:
+    if (copy := copies.find(pixels)) is None:
         return np.zeros(pixels.shape[:2], np.uint8)
     both = (copy.first | copy.second).astype(np.uint8) * 255
     size = (pixels.shape[1], pixels.shape[0])

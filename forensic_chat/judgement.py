@@ -63,7 +63,7 @@ def judge(image: ExaminedImage, encoder: Encoder, calibration: Calibration, chec
     timings["encoder.stability"] = time.perf_counter() - clock
     check()
     clock = time.perf_counter()
-    evidence = collect(image)
+    evidence = collect(image, perception.changes.copy)
     timings["evidence"] = time.perf_counter() - clock
     check()
     clock = time.perf_counter()

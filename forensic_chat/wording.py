@@ -24,7 +24,7 @@ LIMITS = (
     "MODEL_CARD.md has the error rates."
 )
 BASE_RATE = (
-    "The probabilities assume that half of all images are real, a third synthetic and a sixth tampered. "
+    "The probabilities assume that six of nine images are real, two synthetic and one tampered. "
     "Where fakes are rarer, a fake verdict is right less often than its number says."
 )
 REAL_MEANS = (

@@ -206,10 +206,13 @@ def change_map(mask: np.ndarray) -> "ChangeMap":
     from forensic_chat.encoder.config import TRACES
     from forensic_chat.encoder.perceive import ChangeMap
     from forensic_chat.encoder.tokens import TokenMap
+    from forensic_chat.encoder.verdict import summarise_mask
 
     mask = mask.astype(np.float32)
     unread = TokenMap(np.zeros((1, 1, 1), np.float32), 1.0, {})
-    return ChangeMap(mask, np.full_like(mask, 0.7), np.full(len(TRACES), 0.1, np.float32), unread)
+    reliability = np.full_like(mask, 0.7)
+    summary = np.append(summarise_mask(mask, reliability), np.float32(0))
+    return ChangeMap(mask, reliability, np.full(len(TRACES), 0.1, np.float32), unread, None, summary)
 
 
 def perception(
@@ -249,7 +252,7 @@ class ColourTower:
 
 def verdict_head(width: int = 6, seed: int = 0) -> "VerdictHead":
     """Random parameters for features of that width."""
-    from forensic_chat.encoder.verdict import SUMMARY, VerdictHead
+    from forensic_chat.encoder.verdict import CHANGE, SUMMARY, VerdictHead
 
     rng = np.random.default_rng(seed)
 
@@ -266,7 +269,7 @@ def verdict_head(width: int = 6, seed: int = 0) -> "VerdictHead":
         fusion_scale=np.abs(normal(summary)) + 0.5,
         fusion_weight=normal(3, summary),
         fusion_bias=normal(3),
-        change_weight=normal(4),
+        change_weight=normal(CHANGE),
         change_bias=normal(1),
         density_basis=normal(4, width),
         density_quantiles=np.sort(np.abs(normal(101))) * 20,

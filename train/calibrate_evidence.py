@@ -21,7 +21,7 @@ from PIL import Image
 from scipy.stats import beta
 
 from forensic_chat.errors import InputRejected
-from forensic_chat.evidence import observe
+from forensic_chat.evidence import copymove, observe
 from forensic_chat.imaging.intake import ExaminedImage, take_in
 
 TARGET = 0.015
@@ -74,7 +74,10 @@ def examine(corpus: Path, runs: Path) -> list[Seen]:
         if not cached.exists():
             try:
                 image = take_in(corpus / row["path"])
-                found = [asdict(o) | {"located": located(o.box, row, image, corpus)} for o in observe(image)]
+                copy = copymove.find(image.pixels)
+                found = [
+                    asdict(o) | {"located": located(o.box, row, image, corpus)} for o in observe(image, copy)
+                ]
             except InputRejected as error:
                 print(f"left out: {error}")
                 found = []

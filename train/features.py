@@ -34,7 +34,7 @@ from forensic_chat.encoder.maskhead import MaskHead, MaskHeads
 from forensic_chat.encoder.perceive import change_map
 from forensic_chat.encoder.tokens import read_tokens
 from forensic_chat.encoder.tower import Tower
-from forensic_chat.encoder.verdict import summarise_mask
+from forensic_chat.evidence import copymove
 from forensic_chat.imaging.views import crop, native_boxes, overview
 from forensic_chat.weights import base
 from train.mask_head import load as load_head
@@ -198,9 +198,9 @@ def together(heads: list[MaskHead]) -> MaskHeads:
 def mask_row(tower: Tower, heads: MaskHeads, seen: Look) -> dict[str, NDArray[np.generic]]:
     height, width = seen.pixels.shape[:2]
     tokens = read_tokens(tower, seen.pixels, EncoderConfig().picked)
-    changes = change_map(heads, tokens, width, height)
+    changes = change_map(heads, tokens, copymove.find(seen.pixels), width, height)
     row: dict[str, NDArray[np.generic]] = {
-        "summary": summarise_mask(changes.mask, changes.reliability),
+        "summary": changes.summary,
         "mask": np.rint(changes.mask * 255).astype(np.uint8),
     }
     if seen.truth is not None:

@@ -10,7 +10,7 @@ on (the caches of `train.features`). The runs of `train.mask_head` ship together
 
 import argparse
 import json
-from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,14 +22,12 @@ from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from forensic_chat.data.forge.autoencoders import DESIGNS
 from forensic_chat.data.manifest import Item, folds
 from forensic_chat.encoder.config import EncoderConfig
-from forensic_chat.encoder.verdict import VerdictHead, softmax
+from forensic_chat.encoder.verdict import CHANGE, VerdictHead, softmax
 from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import expected_calibration_error
 from train.features import (
-    AUTOENCODER,
     Trained,
     examples,
     forgeries,
@@ -51,9 +49,11 @@ GUARDED = 5
 """Crops a class and source that the guard against shortcuts looks at."""
 AXES = 768
 """Principal axes of a view's features that the tower's heads read."""
-PRIOR = {"real": 0.5, "synthetic": 0.33, "tampered": 0.085, "forged": 0.085, "remade": 0.02}
-"""Weights of the fit: half real, half fake, so that 0.5 is the operating point; photos tampered with by others and
-by us (`forged`) count alike. Photos that we passed through an autoencoder (`remade`) teach the tower's heads alone."""
+PRIOR = {"real": 2 / 3, "synthetic": 2 / 9, "tampered": 1 / 18, "forged": 1 / 18}
+"""Weights of the fusion's fit: as if two of three images were photos, so that at 0.5 few of them are accused; photos
+tampered with by others and by us (`forged`) count alike."""
+TOWER_PRIOR = {"real": 0.5, "synthetic": 0.33, "remade": 0.02}
+"""Weights of the fit of the tower's heads. Photos that we passed through an autoencoder (`remade`) teach them alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +62,14 @@ class Table:
 
     items: list[Item]
     kinds: NDArray[np.str_]
-    """Of each image, its name in PRIOR."""
+    """Of each image, its name in PRIOR or TOWER_PRIOR."""
     whole: NDArray[np.bool_]
     """Images as they were collected; the others were made from one."""
     labels: NDArray[np.int64]
     features: Floats
     """(N, V, views, D) of the tower."""
     summary: Floats
-    """(N, V, 4) of mask heads that did not see the image's source; NaN where not read."""
+    """(N, V, CHANGE) with mask heads that did not see the image's source; NaN where not read."""
     masks: list[list[NDArray[np.uint8]]]
     """Per image and variant, the mask's cells, 0..255; empty where not read."""
     truths: list[NDArray[np.bool_] | None]
@@ -101,7 +101,7 @@ def table(corpora: list[Path], tower: Path, masks: Path, variants: list[int]) ->
             features.append([np.load(file)["features"].reshape(3, -1) for file in files])
             low = [masks / corpus.name / f"variant{v}" / example.file for v in variants]
             read = [np.load(file) for file in low] if all(file.exists() for file in low) else []
-            summary.append([r["summary"] for r in read] or np.full((len(variants), 4), np.nan))
+            summary.append([r["summary"] for r in read] or np.full((len(variants), CHANGE), np.nan))
             cells.append([r["mask"] for r in read])
             truth = None
             if read and "truth" in read[0]:
@@ -110,7 +110,7 @@ def table(corpora: list[Path], tower: Path, masks: Path, variants: list[int]) ->
                 truth = on_cells(pixels_of(corpus / example.item.mask, "L"), cells[-1][0].shape)
             truths.append(truth)
     items = [example.item for example in read_examples]
-    kinds = [e.made if e.made in PRIOR else e.item.label for e in read_examples]
+    kinds = [e.made if e.made in ("forged", "remade") else e.item.label for e in read_examples]
     return Table(
         items,
         np.array(kinds),
@@ -143,10 +143,12 @@ def guard(corpora: list[Path], tower: Path, variant: int) -> None:
     refuse_shortcuts(fed)
 
 
-def balanced(kinds: NDArray[np.str_], sources: NDArray[np.str_]) -> Floats:
-    """Sample weights of mean 1: kinds as PRIOR; within a kind a source weighs as its size's square root."""
+def balanced(
+    kinds: NDArray[np.str_], sources: NDArray[np.str_], prior: Mapping[str, float] = PRIOR
+) -> Floats:
+    """Sample weights of mean 1: kinds as `prior`; within a kind a source weighs as its size's square root."""
     weights = np.zeros(len(kinds), np.float32)
-    for name, share in PRIOR.items():
+    for name, share in prior.items():
         of_kind = kinds == name
         for source in np.unique(sources[of_kind]):
             here = of_kind & (sources == source)
@@ -205,7 +207,7 @@ class TowerFit:
     def fit(
         cls, features: Floats, kinds: NDArray[np.str_], sources: NDArray[np.str_], c: float
     ) -> "TowerFit":
-        whole = np.isin(kinds, ["real", "synthetic", "remade"])
+        whole = np.isin(kinds, list(TOWER_PRIOR))
         features, kinds, sources = features[whole], kinds[whole], sources[whole]
         labels = (kinds != "real").astype(np.int64)
         parts: list[tuple[Floats, ...]] = []
@@ -215,7 +217,7 @@ class TowerFit:
             x = picked.reshape(-1, picked.shape[-1]).astype(np.float32)
             mean, scale = x.mean(0), x.std(0) + 1e-3
             axes = leading_axes((x - mean) / scale)
-            weight = np.repeat(balanced(kinds, sources), copies) / copies
+            weight = np.repeat(balanced(kinds, sources, TOWER_PRIOR), copies) / copies
             w, bias = linear(((x - mean) / scale) @ axes, np.repeat(labels, copies), weight, c)
             parts.append((mean, scale, axes @ (w[1] - w[0]), bias[1] - bias[0]))
         return cls(*(np.stack(column).astype(np.float32) for column in zip(*parts, strict=True)))
@@ -239,24 +241,6 @@ def out_of_fold(data: Table, k: int, c: float, known: NDArray[np.bool_] | None =
         heads = TowerFit.fit(data.features[fit], data.kinds[fit], data.sources[fit], c)
         logits[inside] = heads.logits(data.features[inside])
     return logits
-
-
-def from_sources(data: Table, share: float) -> NDArray[np.bool_]:
-    """(N,) every image of a random share of the sources."""
-    every = np.unique(data.sources[data.train])
-    chosen = np.random.default_rng(0).permutation(every)[: max(2, round(share * len(every)))]
-    return np.isin(data.sources, chosen)
-
-
-def at_most(data: Table, n: int) -> NDArray[np.bool_]:
-    """(N,) at most `n` images of a kind and source, at random, and what was made of them."""
-    taken: dict[tuple[str, str], int] = defaultdict(int)
-    known = ~data.whole
-    for k in np.random.default_rng(0).permutation(len(data.items)):
-        if data.whole[k]:
-            taken[data.kinds[k], data.sources[k]] += 1
-            known[k] = taken[data.kinds[k], data.sources[k]] <= n
-    return known
 
 
 Fusion = tuple[Floats, Floats, Floats, Floats]
@@ -283,12 +267,12 @@ def fuse(data: Table, x: Floats, fit: NDArray[np.bool_], c: float) -> Fusion:
 
 
 def fit_change(data: Table, x: Floats, fit: NDArray[np.bool_], fusion: Fusion) -> Fusion:
-    """The fusion's mean and scale of the mask's entries, and on them weight (4,) and bias () of a changed against
+    """The fusion's mean and scale of the last CHANGE entries, and on them weight and bias () of a changed against
     an untouched photo, half of each; photos that others and that we tampered with count alike."""
-    mean, scale = fusion[0][-4:], fusion[1][-4:]
+    mean, scale = fusion[0][-CHANGE:], fusion[1][-CHANGE:]
     photos = fit & (data.kinds != "synthetic")
     copies = x.shape[1]
-    flat = np.clip((x[photos][..., -4:].reshape(-1, 4) - mean) / scale, -4, 4)
+    flat = np.clip((x[photos][..., -CHANGE:].reshape(-1, CHANGE) - mean) / scale, -4, 4)
     weight = np.repeat(balanced(data.kinds[photos], data.sources[photos]), copies) / copies
     changed = np.repeat(data.kinds[photos] != "real", copies)
     for half in (changed, ~changed):
@@ -312,31 +296,13 @@ def cross_answered(data: Table, x: Floats, use: NDArray[np.bool_], c: float, k: 
         if inside.any():
             fusion = fuse(data, x, fit, c)
             logits[inside] = fused(fusion, x[inside])
-            changed[inside] = fused(fit_change(data, x, fit, fusion), x[inside][..., -4:])
+            changed[inside] = fused(fit_change(data, x, fit, fusion), x[inside][..., -CHANGE:])
     return logits, changed
 
 
 def alone(data: Table, use: NDArray[np.bool_], source: str) -> bool:
     """Whether a kind has no other source."""
     return set(data.kinds[use & (data.sources != source)]) < set(data.kinds[use])
-
-
-def unseen_families(data: Table, args: argparse.Namespace) -> None:
-    """Print how the tower's heads tell windows of photos from the same remade by autoencoders of a family (of one way
-    of upsampling) that they never met; sources left out as well."""
-    of = np.array([(item.generator or "").removeprefix(AUTOENCODER) for item in data.items])
-    remade, window = data.kinds == "remade", ~data.whole & (data.kinds == "real")
-    for family in sorted({design.upsampling for design in DESIGNS.values()}):
-        members = [name for name, design in DESIGNS.items() if design.upsampling == family]
-        held = remade & np.isin(of, members)
-        odds = out_of_fold(data, args.folds, args.tower_c, ~held).mean(-1)
-        paired = window & np.isin(
-            [item.sha256 for item in data.items], [data.items[k].sha256 for k in np.flatnonzero(held)]
-        )
-        both = held | paired
-        for v, variant in enumerate(args.variants):
-            auc = roc_auc_score(held[both], odds[both, v])
-            print(f"{family} unseen, {held.sum()} pairs, variant {variant}: AUC={auc:.3f}", flush=True)
 
 
 def block(features: Floats, number: int) -> Floats:
@@ -411,53 +377,28 @@ def familiarity(data: Table, heads: TowerFit, k: int) -> tuple[Floats, Floats]:
     return density(overview.reshape(-1, overview.shape[-1])), quantiles.astype(np.float32)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the caches lie, and how the tower's heads are fitted."""
     parser.add_argument("--corpus", type=Path, nargs="+", required=True)
-    for name in ("tower", "masks", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--heads", type=Path, nargs="+", required=True, metavar="RUN")
+    parser.add_argument("--tower", type=Path, required=True)
+    parser.add_argument("--masks", type=Path, required=True)
     parser.add_argument("--variants", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument(
         "--tower-c", type=float, default=0.003, help="inverse L2 strength of the tower's heads"
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_fit_arguments(parser)
+    parser.add_argument("--heads", type=Path, nargs="+", required=True, metavar="RUN")
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fusion-c", type=float, default=0.05)
-    parser.add_argument(
-        "--curve",
-        type=int,
-        nargs="*",
-        default=[],
-        metavar="N",
-        help="only print what N images a source reach",
-    )
-    parser.add_argument(
-        "--sources-curve",
-        type=float,
-        nargs="*",
-        default=[],
-        metavar="SHARE",
-        help="only print what a random share of the sources reaches",
-    )
-    parser.add_argument(
-        "--families", action="store_true", help="only print the transfer to unseen autoencoder families"
-    )
     args = parser.parse_args()
     data = table(args.corpus, args.tower, args.masks, args.variants)
-    part = {f"{n} a source": at_most(data, n) for n in args.curve}
-    part |= {f"{share:.0%} of the sources": from_sources(data, share) for share in args.sources_curve}
-    measured = data.train & data.whole
-    for name, known in part.items():
-        odds = out_of_fold(data, args.folds, args.tower_c, known).mean(-1)
-        count = int((known & measured).sum())
-        for v, variant in enumerate(args.variants):
-            probe(f"{name} ({count} images), variant {variant}", odds[measured, v], data.labels[measured])
-    if args.families:
-        unseen_families(data, args)
-    if part or args.families:
-        return
     for variant in args.variants:
         guard(args.corpus, args.tower, variant)
     tower = out_of_fold(data, args.folds, args.tower_c)

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.encoder.tokens import LONGEST, PATCH, SIDE, VIEW, starts
 from forensic_chat.encoder.tower import MEAN, STD
+from forensic_chat.encoder.verdict import summarise_copy
+from forensic_chat.evidence import copymove
 from forensic_chat.imaging.views import native_boxes
 
 States = Callable[[Tensor], list[Tensor]]
@@ -96,7 +98,7 @@ class Twin(nn.Module):
         weight, bias = self.head["tower_weight"], self.head["tower_bias"]
         of_overview = weight[0] @ standard[0] + bias[0]
         of_crops = torch.stack([weight[1] @ each + bias[1] for each in standard[1:]]).mean()
-        summary = torch.stack([of_overview, of_crops, *summarise(mask, reliability)])
+        summary = torch.stack([of_overview, of_crops, *summarise(mask, reliability), copied(x)])
         scaled = bounded((summary - self.head["fusion_mean"]) / self.head["fusion_scale"], -4, 4)
         return standard[0], self.head["fusion_weight"] @ scaled + self.head["fusion_bias"]
 
@@ -170,6 +172,12 @@ def summarise(mask: Tensor, reliability: Tensor) -> list[Tensor]:
         log_odds(area),
         log_odds(sure[-max(1, n // 50) :].mean()),
     ]
+
+
+def copied(x: Tensor) -> Tensor:
+    """As verdict.summarise_copy; without a gradient."""
+    copy = copymove.find(as_pixels(x))
+    return torch.tensor(summarise_copy(copy.score if copy else 0.0))
 
 
 def agreement(twin: Twin, encoder: Encoder, pictures: list[np.ndarray]) -> dict[str, float]:

@@ -18,7 +18,7 @@ STRING_LIMIT = 52
 """Characters of a metadata string that reach the model: what the longest remark on dates takes."""
 FLOOR = 0.1
 """A finding below this strength says nothing, whatever its kind: its strength word is "none"."""
-PRIOR = {"encoder.synthetic": 0.33, "encoder.tampered": 0.17}
+PRIOR = {"encoder.synthetic": 0.22, "encoder.tampered": 0.11}
 """The learned scores of an image that nobody has looked at: the share of the class in the fit of the verdict
 (`train.fit_verdict.PRIOR`). A score below it fell by what was seen, so it is low, and speaks for nothing."""
 SCORES = tuple(PRIOR)

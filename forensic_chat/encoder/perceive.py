@@ -13,7 +13,9 @@ from forensic_chat.encoder.config import TRACES, EncoderConfig
 from forensic_chat.encoder.maskhead import MaskHeads
 from forensic_chat.encoder.tokens import PATCH, TokenMap, read_tokens
 from forensic_chat.encoder.tower import Tower
-from forensic_chat.encoder.verdict import Floats, VerdictHead, softmax, summarise_mask
+from forensic_chat.encoder.verdict import Floats, VerdictHead, softmax, summarise_copy, summarise_mask
+from forensic_chat.evidence import copymove
+from forensic_chat.evidence.copymove import Copy
 from forensic_chat.imaging.views import View, crop, native_boxes, overview
 from forensic_chat.schema import CLASSES, Box
 
@@ -22,10 +24,10 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class ChangeMap:
-    """Where an image of H x W px was changed, as the mask heads see it."""
+    """Where an image of H x W px was changed: what the mask heads see, and a verified copy."""
 
     mask: Floats
-    """(ceil(H / 8), ceil(W / 8)) probability that a cell was changed."""
+    """(ceil(H / 8), ceil(W / 8)) probability that a cell was changed; high where a copy lies that counts."""
 
     reliability: Floats
     """Likewise: that the mask is right there."""
@@ -36,6 +38,12 @@ class ChangeMap:
     tokens: TokenMap
     """What it was read from."""
 
+    copy: Copy | None
+    """Two places that show the same pixels."""
+
+    summary: Floats
+    """(CHANGE,) what the fusion reads of it: the last entries of verdict.SUMMARY."""
+
 
 @dataclass(frozen=True, eq=False)
 class Perception:
@@ -45,7 +53,7 @@ class Perception:
     """(3,) calibrated logits of real, synthetic, tampered."""
 
     changed: float
-    """0..1: that a place of it was changed, by the mask alone; as if half of all photos were changed."""
+    """0..1: that a place of it was changed, by mask and copy alone; as if half of all photos were changed."""
 
     changes: ChangeMap
     views: list[View]
@@ -136,23 +144,30 @@ class Encoder:
 
     def summary(self, features: Floats, changes: ChangeMap) -> Floats:
         """What the fusion reads: see verdict.SUMMARY."""
-        mask = summarise_mask(changes.mask, changes.reliability)
-        return np.concatenate([np.array(self.head.tower_logits(features), np.float32), mask])
+        return np.concatenate([np.array(self.head.tower_logits(features), np.float32), changes.summary])
 
     def locate(
         self, pixels: Pixels, before: ChangeMap | None = None, changed: Box | None = None
     ) -> ChangeMap:
         """Where the image was changed.
 
-        With `before`, its map before the pixels in `changed` were, only what the box touches is read again.
+        With `before`, its map before the pixels in `changed` were painted over, only what the box touches is
+        read again, and of a copy what the box leaves.
         """
         known = None if before is None else before.tokens
         tokens = read_tokens(self.tower, pixels, self.config.picked, known, changed)
-        return change_map(self.mask_heads, tokens, pixels.shape[1], pixels.shape[0])
+        if before is None or changed is None:
+            copy = copymove.find(pixels)
+        else:
+            copy = before.copy and before.copy.without(changed)
+        return change_map(self.mask_heads, tokens, copy, pixels.shape[1], pixels.shape[0])
 
 
-def change_map(heads: MaskHeads, tokens: TokenMap, width: int, height: int) -> ChangeMap:
-    """What `heads` make of the tokens of an image of width x height px, on its own cells of 8 px."""
+def change_map(heads: MaskHeads, tokens: TokenMap, copy: Copy | None, width: int, height: int) -> ChangeMap:
+    """What `heads` make of the tokens of an image of width x height px, and its copy, on its own cells of 8 px.
+
+    Of a copy that counts, the place that the heads suspect more is marked.
+    """
     with torch.inference_mode():
         output = heads(torch.from_numpy(tokens.grid).permute(2, 0, 1)[None])
         maps = torch.stack([output.mask[0], output.reliability[0]]).sigmoid().numpy()
@@ -165,7 +180,20 @@ def change_map(heads: MaskHeads, tokens: TokenMap, width: int, height: int) -> C
     mask, reliability = (
         cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for plane in maps
     )
-    return ChangeMap(mask, reliability, traces, tokens)
+    counts = summarise_copy(copy.score if copy else 0.0)
+    summary = np.append(summarise_mask(mask, reliability), np.float32(counts))
+    if copy is not None and counts > 0:
+        places = (on_cells(place, mask.shape) for place in (copy.first, copy.second))
+        likelier = max(places, key=lambda place: float((mask * place).sum() / max(place.sum(), 1)))
+        mask, reliability = np.maximum(mask, likelier), np.maximum(reliability, likelier)
+    return ChangeMap(mask, reliability, traces, tokens, copy, summary)
+
+
+def on_cells(place: NDArray[np.bool_], shape: tuple[int, int]) -> Floats:
+    """A place in an image, in pixels of it reduced -> the share of it on each of `shape` cells."""
+    rows, columns = shape
+    share = cv2.resize(place.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(share, np.float32)
 
 
 def touches(a: Box, b: Box) -> bool:

@@ -10,9 +10,12 @@ from forensic_chat.evidence.calibration import calibrated
 from forensic_chat.evidence.observation import Evidence, Observation, fact
 from forensic_chat.imaging.intake import ExaminedImage
 
+_NOT_RUN = "test.not_run"
+
 __all__ = ["Evidence", "Observation", "calibrated", "collect", "observe", "warnings"]
 
-_TESTS: dict[str, Callable[[ExaminedImage], list[Observation]]] = {
+
+_TESTS: dict[str, Callable[..., list[Observation]]] = {
     "provenance": provenance.observe,
     "metadata": metadata.observe,
     "jpeg": jpeg.observe,
@@ -21,19 +24,18 @@ _TESTS: dict[str, Callable[[ExaminedImage], list[Observation]]] = {
     "copy-move": copymove.observe,
     "spectrum": spectrum.observe,
 }
-_NOT_RUN = "test.not_run"
 
 
-def observe(image: ExaminedImage) -> list[Observation]:
+def observe(image: ExaminedImage, copy: copymove.Copy | None) -> list[Observation]:
     """Everything the tests see, container anomalies first; never empty.
 
-    A test that fails gives a neutral observation of kind `test.not_run`. Only MemoryError leaves this
-    function.
+    copy: what `copymove.find` found; the encoder has looked for it already. A test that fails gives a neutral
+    observation of kind `test.not_run`. Only MemoryError leaves this function.
     """
     seen = [fact(anomaly.kind, anomaly.summary, anomaly.value) for anomaly in image.anomalies]
     for name, test in _TESTS.items():
         try:
-            seen += test(image)
+            seen += test(image, copy) if test is copymove.observe else test(image)
         except MemoryError:
             raise
         except Exception:
@@ -43,9 +45,9 @@ def observe(image: ExaminedImage) -> list[Observation]:
     return seen
 
 
-def collect(image: ExaminedImage) -> list[Evidence]:
-    """Calibrated evidence of one image, in a fixed order."""
-    return calibrated(observe(image))
+def collect(image: ExaminedImage, copy: copymove.Copy | None) -> list[Evidence]:
+    """Calibrated evidence of one image, in a fixed order; arguments as for `observe`."""
+    return calibrated(observe(image, copy))
 
 
 def warnings(evidence: Iterable[Evidence]) -> list[str]:

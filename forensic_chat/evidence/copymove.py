@@ -7,7 +7,7 @@ transformed image must correlate with itself. Repeated patterns (windows, fences
 places at once and are left out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,18 +36,38 @@ Matrix = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Copy:
-    """A verified pair of places, in pixels of the reduced image."""
+    """A verified pair of places, in pixels of an image reduced to `scale` times its size."""
 
-    area: int
-    """Pixels of the copy that correlate with their source and have structure in two directions."""
-    weight: float
-    """The same, each pixel weighted 0 to 1 by how exact the correlation is."""
+    exact: Map
+    """(N,) 0 to 1, how exactly each pixel of the copy that has structure in two directions correlates with its
+    source."""
+    pairs: Map
+    """(N, 4) x, y of these pixels and of their sources."""
     first: Mask
     second: Mask
     matches: int
     """Keypoints that agree on the transform."""
+    scale: float = 1.0
+
+    @property
+    def weight(self) -> float:
+        """Pixels of the copy, each weighted by its exactness."""
+        return float(self.exact.sum())
+
+    @property
+    def score(self) -> float:
+        """log(1 + weight)."""
+        return float(np.log1p(self.weight))
+
+    def without(self, box: Box) -> "Copy":
+        """What is left of it where a box of the image, in its own pixels, is painted over: a pixel counts only as
+        long as its source is seen, too."""
+        x0, y0, x1, y1 = (side * self.scale for side in box)
+        x, y = self.pairs[:, 0::2], self.pairs[:, 1::2]
+        seen = ~((x >= x0) & (x < x1) & (y >= y0) & (y < y1)).any(axis=1)
+        return replace(self, exact=self.exact[seen], pairs=self.pairs[seen])
 
 
 def reduced(pixels: npt.NDArray[np.uint8]) -> tuple[Grey, float]:
@@ -132,7 +152,9 @@ def _confirm(here: Map, corners: Mask, matrix: Matrix, targets: Points) -> Copy 
     touched = np.unique(labels[at[:, 1], at[:, 0]])
     second = (solid > 0) & np.isin(labels, touched[touched > 0])
     exact = np.clip((likeness[second] - _CORRELATION) / (1 - _CORRELATION), 0, 1)
-    area = int(second.sum())
+    ys, xs = np.nonzero(second)
+    whole = np.stack([xs, ys, np.ones_like(xs)], axis=1).astype(np.float32)
+    sources = whole @ cv2.invertAffineTransform(matrix).T.astype(np.float32)
     second = _grown(second, likeness > _GROW)
     back = cv2.warpAffine(
         second.astype(np.uint8), matrix, (w, h), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
@@ -140,7 +162,7 @@ def _confirm(here: Map, corners: Mask, matrix: Matrix, targets: Points) -> Copy 
     first = np.asarray(back) > 0
     if not first.any() or int((first & second).sum()) > _MAX_OVERLAP * int(second.sum()):
         return None
-    return Copy(area, float(exact.sum()), first, second, len(targets))
+    return Copy(exact, np.hstack([whole[:, :2], sources]), first, second, len(targets))
 
 
 def is_graphic(grey: Grey) -> bool:
@@ -178,6 +200,15 @@ def find_copy(grey: Grey) -> Copy | None:
     return best
 
 
+def find(pixels: npt.NDArray[np.uint8]) -> Copy | None:
+    """The best verified copy in an image (H, W, 3) uint8; None in a graphic, see `is_graphic`."""
+    if is_graphic(luma(pixels)):
+        return None
+    grey, scale = reduced(pixels)
+    copy = find_copy(grey)
+    return copy and replace(copy, scale=scale)
+
+
 def _box(mask: Mask, scale: float, width: int, height: int) -> Box:
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (
@@ -188,17 +219,16 @@ def _box(mask: Mask, scale: float, width: int, height: int) -> Box:
     )
 
 
-def observe(image: ExaminedImage) -> list[Observation]:
-    """One observation, kind `copymove.matches`; its value is the number of verified matches."""
-    if is_graphic(luma(image.pixels)):
+def observe(image: ExaminedImage, copy: Copy | None) -> list[Observation]:
+    """One observation about what `find` found, kind `copymove.matches`; its value is the number of verified
+    matches."""
+    if copy is None and is_graphic(luma(image.pixels)):
         clean = "Copies were not looked for: in a graphic or screenshot repeated parts are normal."
         return [Observation("copymove.matches", clean, clean, None)]
-    grey, scale = reduced(image.pixels)
-    copy = find_copy(grey)
     if copy is None:
         clean = "No part of the image was found twice (0 matching points)."
         return [Observation("copymove.matches", clean, clean, 0, score=0.0, suspects="tampered")]
-    first, second = (_box(mask, scale, image.width, image.height) for mask in (copy.first, copy.second))
+    first, second = (_box(mask, copy.scale, image.width, image.height) for mask in (copy.first, copy.second))
     return [
         Observation(
             "copymove.matches",
@@ -206,7 +236,7 @@ def observe(image: ExaminedImage) -> list[Observation]:
             f"The same pixels appear twice ({copy.matches} matching points): at {list(first)} and at "
             f"{list(second)}.",
             copy.matches,
-            score=round(float(np.log1p(copy.weight)), 4),
+            score=round(copy.score, 4),
             suspects="tampered",
             box=second,
         )

@@ -85,12 +85,13 @@ def test_bundled_calibration_is_honest() -> None:
 
 def test_every_measured_kind_is_calibrated() -> None:
     image = taken(scene(512, 512), "JPEG", quality=90)
-    assert {o.kind for o in observe(image) if o.score is not None} <= set(calibration().kinds)
+    seen = observe(image, copymove.find(image.pixels))
+    assert {o.kind for o in seen if o.score is not None} <= set(calibration().kinds)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_evidence_makes_findings_in_every_format(kind: str) -> None:
-    found = collect(taken(scene(160, 128), kind))
+    found = collect(taken(scene(160, 128), kind), None)
     assert len(found) >= 8
     for k, item in enumerate(found, 1):
         fields = dataclasses.asdict(item)
@@ -100,17 +101,17 @@ def test_evidence_makes_findings_in_every_format(kind: str) -> None:
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 900), (33, 47), (130, 131)])
 def test_odd_sizes_are_examined(size: tuple[int, int]) -> None:
-    assert not warnings(collect(taken(scene(*size), "JPEG")))
+    assert not warnings(collect(taken(scene(*size), "JPEG"), None))
 
 
 def test_flat_image_accuses_nobody() -> None:
-    assert all(e.supports == "neutral" for e in collect(taken(scene(256, 256, noise=0) * 0 + 77)))
+    assert all(e.supports == "neutral" for e in collect(taken(scene(256, 256, noise=0) * 0 + 77), None))
 
 
 def test_sentences_quote_the_value() -> None:
     pixels = scene(512, 384)
     pixels[200:280, 240:340] = pixels[40:120, 40:140]
-    for observation in observe(taken(pixels, "JPEG", quality=88)):
+    for observation in observe(taken(pixels, "JPEG", quality=88), copymove.find(pixels)):
         if observation.value is None or observation.kind in ("provenance.c2pa", "metadata.dates"):
             continue
         for sentence in (observation.clean, observation.suspect):
@@ -120,7 +121,7 @@ def test_sentences_quote_the_value() -> None:
 
 def test_anomalies_of_the_container_are_evidence() -> None:
     image = take_in(encoded(scene(64, 64), "JPEG") + b"hidden" * 20)
-    found = next(e for e in collect(image) if e.kind == "container.trailing_bytes")
+    found = next(e for e in collect(image, None) if e.kind == "container.trailing_bytes")
     assert (found.supports, found.value) == ("neutral", 120)
 
 
@@ -129,7 +130,7 @@ def test_failing_test_is_reported_not_raised(monkeypatch: pytest.MonkeyPatch) ->
         raise ValueError("inner words")
 
     monkeypatch.setitem(evidence._TESTS, "noise", broken)
-    found = collect(taken(scene(64, 64)))
+    found = collect(taken(scene(64, 64)), None)
     failed = next(e for e in found if e.kind == "test.not_run")
     assert failed.supports == "neutral"
     assert "inner" not in failed.summary
@@ -142,14 +143,14 @@ def test_lack_of_memory_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(evidence._TESTS, "noise", greedy)
     with pytest.raises(MemoryError):
-        collect(taken(scene(64, 64)))
+        collect(taken(scene(64, 64)), None)
 
 
 def test_large_photo_is_reduced_or_sampled() -> None:
     pixels = scene(2000, 1504)
     pixels[1000:1300, 1200:1600] = pixels[200:500, 200:600]
     image = taken(pixels, "JPEG", quality=90)
-    (found,) = copymove.observe(image)
+    (found,) = copymove.observe(image, copymove.find(image.pixels))
     assert found.box is not None
     assert found.box[2] > 500
     assert noise.observe(image)

@@ -33,13 +33,17 @@ def score(observations: list[Observation], kind: str) -> float:
     return found
 
 
+def copies(image: ExaminedImage) -> list[Observation]:
+    return copymove.observe(image, copymove.find(image.pixels))
+
+
 class TestCopyMove:
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_finds_both_places_of_a_copy(self, seed: int) -> None:
         pixels = scene(seed=seed)
         source, target = (40, 40, 140, 120), (240, 200, 340, 280)
         pixels[200:280, 240:340] = pixels[40:120, 40:140]
-        seen = one(copymove.observe(taken(pixels, "JPEG", quality=90)), "copymove.matches")
+        seen = one(copies(taken(pixels, "JPEG", quality=90)), "copymove.matches")
         assert max(overlap(seen.box, source), overlap(seen.box, target)) > 0.8
         assert isinstance(seen.value, int)
         assert seen.value >= 4
@@ -49,34 +53,46 @@ class TestCopyMove:
         pixels = scene(seed=3, width=480, height=400)
         part = Image.fromarray(pixels[40:140, 40:140]).resize((120, 120), Image.Resampling.BICUBIC)
         pixels[240:360, 320:440] = np.rot90(np.asarray(part))
-        seen = one(copymove.observe(taken(pixels)), "copymove.matches")
+        seen = one(copies(taken(pixels)), "copymove.matches")
         places = ((40, 40, 140, 140), (320, 240, 440, 360))
         assert max(overlap(seen.box, place) for place in places) > 0.6
 
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_finds_nothing_in_a_clean_picture(self, seed: int) -> None:
-        assert score(copymove.observe(taken(scene(seed=seed))), "copymove.matches") == 0
+        assert score(copies(taken(scene(seed=seed))), "copymove.matches") == 0
 
     def test_repeated_pattern_is_no_copy(self) -> None:
         tile = scene(64, 64, seed=4)
         wall = np.clip(
             np.tile(tile, (5, 6, 1)) + np.random.default_rng(0).normal(0, 2, (320, 384, 3)), 0, 255
         )
-        assert score(copymove.observe(taken(wall.astype(np.uint8))), "copymove.matches") == 0
+        assert score(copies(taken(wall.astype(np.uint8))), "copymove.matches") == 0
 
     def test_graphic_with_repeated_icons_is_not_judged(self) -> None:
         page = np.full((320, 480, 3), 245, np.uint8)
         icon = scene(40, 40, seed=5)
         for x in (20, 200, 380):
             page[60:100, x : x + 40] = icon
-        (seen,) = copymove.observe(taken(page))
+        (seen,) = copies(taken(page))
         assert seen.score is None
         assert "graphic" in seen.clean
 
     def test_same_image_gives_the_same_finding(self) -> None:
         pixels = scene(seed=1)
         pixels[200:280, 240:340] = pixels[40:120, 40:140]
-        assert copymove.observe(taken(pixels)) == copymove.observe(taken(pixels))
+        assert copies(taken(pixels)) == copies(taken(pixels))
+
+    def test_a_copy_is_gone_where_either_place_is_painted_over(self) -> None:
+        pixels = scene(1000, 800, seed=1)
+        pixels[400:560, 480:680] = pixels[80:240, 80:280]
+        copy = copymove.find(pixels)
+        assert copy is not None
+        assert copy.scale < 1
+        for place in ((80, 80, 280, 240), (480, 400, 680, 560)):
+            assert copy.without(place).weight < 0.05 * copy.weight
+        assert copy.without((700, 0, 1000, 300)).score == copy.score
+        half = copy.without((80, 80, 180, 240)).weight
+        assert 0.3 * copy.weight < half < 0.7 * copy.weight
 
 
 class TestNoise:

@@ -21,11 +21,11 @@ from train.fit_verdict import (
     balanced,
     cross_answered,
     fit_change,
-    from_sources,
     fuse,
     guard,
 )
 from train.operating_points import MARKED_PHOTOS, Points, freeze
+from train.transfer import from_sources
 
 
 def row(path: str, label: str = "real", source: str = "a/one", **more: object) -> dict[str, object]:

@@ -10,6 +10,7 @@ from forensic_chat.encoder.tokens import LONGEST, SIDE, mean, starts
 from forensic_chat.imaging.views import View
 from forensic_chat.schema import Box
 from tests.factories import tiny_encoder
+from tests.unit.evidence_images import scene
 
 
 def noise(width: int, height: int, seed: int = 0) -> np.ndarray:
@@ -148,6 +149,20 @@ def test_the_most_suspicious_place_is_shown_first() -> None:
     _, first, second = encoder.views(pixels, changes)
     assert first.box == (224, 448, 448, 672)
     assert second.box == (0, 0, 224, 224)
+
+
+def test_a_copy_that_counts_is_marked_in_one_place_and_summarised(encoder: Encoder) -> None:
+    pixels = scene(480, 400, seed=1)
+    pixels[200:280, 240:340] = pixels[40:120, 40:140]
+    changes, plain = encoder.locate(pixels), encoder.locate(scene(480, 400, seed=1))
+    assert changes.copy is not None
+    assert plain.copy is None
+    assert changes.summary[-1] > 0 == plain.summary[-1]
+    source, target = changes.mask[6:14, 6:16], changes.mask[26:34, 31:41]
+    marked = sorted([source.mean(), target.mean()])
+    assert marked[0] < 0.8 < marked[1]
+    gone = encoder.locate(pixels, changes, (240, 200, 340, 280))
+    assert gone.summary[-1] == 0
 
 
 def test_the_same_pixels_are_seen_the_same(encoder: Encoder) -> None:
