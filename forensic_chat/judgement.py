@@ -85,7 +85,8 @@ def judge(image: ExaminedImage, encoder: Encoder, calibration: Calibration, chec
 def shows_mask(perception: Perception, calibration: Calibration) -> bool:
     """Whether the mask speaks; what is generated as a whole has no changed place."""
     generated = perception.probabilities["synthetic"] >= calibration.undecided[1]
-    return perception.changed >= calibration.mask_gate and not generated
+    copied = bool(perception.changes.summary[-1] >= calibration.copy_gate)
+    return (perception.changed >= calibration.mask_gate or copied) and not generated
 
 
 def redelivered(pixels: Pixels) -> Pixels:

@@ -184,6 +184,7 @@ def calibration(**changes: Any) -> "Calibration":
         "unstable_above": 0.2,
         "mask_threshold": 0.5,
         "mask_gate": 0.3,
+        "copy_gate": 1.0,
         "false_alarm_rates": {"encoder.synthetic": 0.03, "encoder.tampered": 0.04, "encoder.mask": 0.04},
     }
     return Calibration(**points | changes)

@@ -431,7 +431,11 @@ def main() -> None:
     save_file(tensors, args.out / "maskheads.safetensors")
     EncoderConfig(mask_heads=len(args.heads)).save_pretrained(args.out)
     manipulations = np.array([item.manipulation or "" for item in data.items])
-    points = freeze(Points(data.labels, logits, changed, data.masks, data.truths, manipulations, use))
+    points = freeze(
+        Points(
+            data.labels, logits, changed, data.summary[..., -1], data.masks, data.truths, manipulations, use
+        )
+    )
     (args.out / "calibration.json").write_text(json.dumps(points, indent=1) + "\n")
     figures["images"] = {name: int((data.kinds[use] == name).sum()) for name in PRIOR}
     (args.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")

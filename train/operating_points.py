@@ -14,8 +14,8 @@ MISSED = 0.1
 """The rate of generated images that may be called photos."""
 ACCUSATIONS = 0.03
 """The rate of photos labelled fake that the undecided band is to keep below, in every variant."""
-MARKED_PHOTOS = 0.03
-"""The rate of photos that may be shown with a mask, in every variant."""
+MARKED_PHOTOS, COPIED_PHOTOS = 0.025, 0.01
+"""The rates of photos that may be shown with a mask, in every variant, for what the mask says and for a copy."""
 UNFAMILIAR = 0.01
 
 
@@ -27,7 +27,9 @@ class Points:
     logits: NDArray[np.float32]
     """(N, V, 3), by models that did not see the image's source."""
     changed: NDArray[np.float32]
-    """(N, V) log odds of a change by the mask alone, likewise."""
+    """(N, V) log odds of a change by mask and copy alone, likewise."""
+    copied: NDArray[np.float32]
+    """(N, V) what verdict.summarise_copy makes of a copy."""
     masks: list[list[NDArray[np.uint8]]]
     """Per image and variant, the mask's cells, 0..255."""
     truths: list[NDArray[np.bool_] | None]
@@ -46,9 +48,11 @@ def freeze(points: Points) -> dict[str, object]:
     low = min(0.5, float(np.quantile(fake[labels == 1], MISSED)))
     changed = 1 / (1 + np.exp(-points.changed[points.use]))
     gate = max(above(changed[real, v], MARKED_PHOTOS) for v in range(fake.shape[1]))
-    threshold = mask_threshold(points, gate)
+    copy_gate = max(above(points.copied[points.use][real, v], COPIED_PHOTOS) for v in range(fake.shape[1]))
+    copied = points.copied >= copy_gate
+    threshold = mask_threshold(points, (points.changed >= np.log(gate / (1 - gate))) | copied)
     undecided = [round(max(low, 0.3), 3), round(min(high, 0.8), 3)]
-    shown = (changed >= gate) & (p[..., 1] < undecided[1])
+    shown = ((changed >= gate) | copied[points.use]) & (p[..., 1] < undecided[1])
     rates = {
         kind: bound(flagged[real])
         for kind, flagged in (
@@ -64,13 +68,14 @@ def freeze(points: Points) -> dict[str, object]:
     print(
         f"photos labelled fake {accused.round(3).tolist()}, shown with a mask {shown[real].mean(0).round(3).tolist()}"
     )
-    print(f"mask threshold {threshold}, gate {gate}; false-alarm rates {rates}")
+    print(f"mask threshold {threshold}, gate {gate}, of copies {copy_gate}; false-alarm rates {rates}")
     return {
         "undecided": undecided,
         "unfamiliar_below": UNFAMILIAR,
         "unstable_above": 0.2,
         "mask_threshold": threshold,
         "mask_gate": gate,
+        "copy_gate": copy_gate,
         "false_alarm_rates": rates,
     }
 
@@ -85,9 +90,9 @@ def bound(flagged: NDArray[np.bool_]) -> float:
     return round(max(rate_upper_bound(int(v.sum()), len(v)) for v in flagged.T), 4)
 
 
-def mask_threshold(points: Points, gate: float) -> float:
-    """The threshold whose masks, where shown, have the best F1 on tampered images, kinds counting alike."""
-    shown = points.changed[:, 0] >= np.log(gate / (1 - gate))
+def mask_threshold(points: Points, shown: NDArray[np.bool_]) -> float:
+    """The threshold whose masks, where `shown` (N, V), have the best F1 on tampered images as they are, kinds counting
+    alike."""
     tampered = [
         k for k in np.flatnonzero(points.use) if points.truths[k] is not None and points.truths[k].any()
     ]
@@ -95,7 +100,7 @@ def mask_threshold(points: Points, gate: float) -> float:
     best, found = 0.5, -1.0
     for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         f1 = {
-            k: overlap(points.masks[k][0] > threshold * 255, points.truths[k]).f1 if shown[k] else 0.0
+            k: overlap(points.masks[k][0] > threshold * 255, points.truths[k]).f1 if shown[k, 0] else 0.0
             for k in tampered
         }
         means = {name: float(np.mean([f1[k] for k in tampered if points.kinds[k] == name])) for name in names}

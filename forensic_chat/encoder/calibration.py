@@ -21,7 +21,9 @@ class Calibration:
     mask_threshold: float
     """A cell above this counts as changed."""
     mask_gate: float
-    """The mask and its regions are shown when the probability of a change, by the mask alone, is at least this."""
+    """The mask and its regions are shown when the probability of a change, by mask and copy alone, is at least this."""
+    copy_gate: float
+    """Or when what verdict.summarise_copy makes of a copy is."""
 
     false_alarm_rates: dict[str, float]
     """Finding kind -> 95 % upper bound of how often it supports "fake" on real photos of sources left

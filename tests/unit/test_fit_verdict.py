@@ -24,7 +24,7 @@ from train.fit_verdict import (
     fuse,
     guard,
 )
-from train.operating_points import MARKED_PHOTOS, Points, freeze
+from train.operating_points import COPIED_PHOTOS, MARKED_PHOTOS, Points, freeze
 from train.transfer import from_sources
 
 
@@ -200,13 +200,20 @@ def test_operating_points_keep_photos_from_being_accused_and_marked() -> None:
     data = table()
     use = np.ones(len(data.items), bool)
     logits, changed = cross_answered(data, data.features[:, :, 0], use, 0.05, 4)
-    points = freeze(Points(data.labels, logits, changed, data.masks, data.truths, data.kinds, use))
+    copied = np.zeros(changed.shape, np.float32)
+    copied[data.kinds == "forged"] = 1.5
+    copied[np.flatnonzero(data.kinds == "real")[:1]] = 0.5
+    points = freeze(Points(data.labels, logits, changed, copied, data.masks, data.truths, data.kinds, use))
     low, high = points["undecided"]  # type: ignore[misc]
     assert 0.3 <= low <= 0.5 <= high <= 0.8
     photos = changed[data.kinds == "real"]
     gate = points["mask_gate"]
     assert isinstance(gate, float)
     assert ((1 / (1 + np.exp(-photos))) >= gate).mean(0).max() <= MARKED_PHOTOS
+    copy_gate = points["copy_gate"]
+    assert isinstance(copy_gate, float)
+    assert (copied[data.kinds == "real"] >= copy_gate).mean(0).max() <= COPIED_PHOTOS
+    assert (copied[data.kinds == "forged"] >= copy_gate).all()
     assert points["mask_threshold"] == 0.2  # every threshold below 200 of 255 marks the truth: the first wins
     rates = points["false_alarm_rates"]
     assert isinstance(rates, dict)

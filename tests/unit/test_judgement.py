@@ -211,6 +211,12 @@ class TestJudge:
     ) -> None:
         assert shows_mask(perception(*probabilities, changed=changed), calibration()) == shown
 
+    def test_the_mask_is_shown_for_a_copy_of_which_the_heads_see_nothing(self) -> None:
+        seen = perception(0.8, 0.1, 0.1, changed=0.1)
+        assert not shows_mask(seen, calibration())
+        seen.changes.summary[-1] = 1.2
+        assert shows_mask(seen, calibration())
+
     def test_a_generators_mark_makes_a_photo_inconclusive_and_changes_no_figure(self, tmp_path: Path) -> None:
         notes = PngInfo()
         notes.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Model: x")
@@ -243,7 +249,7 @@ class TestJudge:
 
     def test_tests_that_could_not_run_are_warned_of(self, monkeypatch: pytest.MonkeyPatch) -> None:
         failed = Evidence("test.not_run", "The noise test could not be run.", "noise", "neutral", 0.0, 0.0)
-        monkeypatch.setattr(judgement, "collect", lambda image: [failed])
+        monkeypatch.setattr(judgement, "collect", lambda image, copy: [failed])
         (warning,) = (w for w in judged(take_in(photo())).warnings if "could not be run" in w)
         assert "noise" in warning
 
