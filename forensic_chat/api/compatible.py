@@ -96,6 +96,7 @@ def routes(owner_of: OwnerOf) -> APIRouter:
         running = state.desk.start(work)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
         if asked.stream:
+            await running.begun(request)
             return StreamingResponse(_chunks(running, head, request), media_type="text/event-stream")
         text, examination = await running.result(request)
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
 from forensic_chat.api.desk import Running
 from forensic_chat.api.keys import OwnerOf
@@ -74,13 +73,13 @@ def routes(owner_of: OwnerOf) -> APIRouter:
     async def say(key: str, message: Message, request: Request, owner: owned) -> Any:
         """Ask; the answer comes when its turn is kept, or in pieces (`stream`)."""
         state, question = shared(request), message.content.replace("\0", " ")
-        await run_in_threadpool(state.store.conversation, owner, key)
         state.quota.spend(owner)
         running = state.desk.start(
             lambda hand_over, cancel: state.service.say(owner, key, question, hand_over, cancel)
         )
         if not message.stream:
             return await running.result(request)
+        await running.begun(request)
         return StreamingResponse(_events(running, request), media_type="text/event-stream")
 
     return router

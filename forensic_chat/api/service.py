@@ -14,7 +14,6 @@ from forensic_chat.examiner import Examiner
 from forensic_chat.imaging.intake import ExaminedImage
 from forensic_chat.schema import Examination
 from forensic_chat.sessions.store import Exchange, Store
-from forensic_chat.streaming import written_aside
 
 REMEMBERED = 8
 """Dialogues kept open: the next question about one of these images needs no new look at it."""
@@ -48,12 +47,22 @@ class Service:
     ) -> Dialogue:
         """A dialogue about an image in which nothing was asked yet."""
         key = (owner, hashlib.sha256(data).hexdigest(), name)
+        return self._opened(key, lambda: data, cancel, deadline or self._deadline)
+
+    def _opened(
+        self,
+        key: tuple[str, str, str],
+        data: Callable[[], bytes],
+        cancel: threading.Event,
+        deadline: float,
+    ) -> Dialogue:
+        """The dialogue of an owner about a file, by its hash, under a name; `data` is read if it is not open."""
         with self._lock:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        limit = deadline or self._deadline
-        opened = self.examiner.open(data, name=name, cancel=cancel, deadline=limit, owner=owner)
+        owner, _, name = key
+        opened = self.examiner.open(data(), name=name, cancel=cancel, deadline=deadline, owner=owner)
         with self._lock:
             self._open[key] = opened
             while len(self._open) > 1 and self._remembers_too_much():
@@ -74,7 +83,7 @@ class Service:
     ) -> Reply:
         """Answer a question after what was said before. Raises what `Dialogue.ask` raises."""
         reply = dialogue.with_history(before).ask(question, cancel=cancel, deadline=self._deadline)
-        for piece in written_aside(reply, cancel):
+        for piece in reply:
             hand_over(piece)
         return reply
 
@@ -84,8 +93,9 @@ class Service:
         """Answer a message of a kept conversation and keep the turn. Raises Missing, Conflict."""
         key, said = self.store.conversation(owner, conversation)
         examination = self.store.examination(owner, key)
-        data = self.store.image(examination)
-        dialogue = self.dialogue(owner, data, examination.image.name, cancel)
+        image = examination.image
+        of = (owner, image.sha256, image.name)
+        dialogue = self._opened(of, lambda: self.store.image(examination), cancel, self._deadline)
         before = [(turn.question, turn.answer) for turn in said]
         reply = self.answer(dialogue, before, question, hand_over, cancel)
         claims = [claim.model_dump(mode="json") for claim in reply.claims]

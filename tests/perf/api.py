@@ -123,7 +123,7 @@ def first_byte(examiner: Examiner, http: httpx.Client, data: bytes, repeats: int
 
     def bare() -> float:
         start = time.perf_counter()
-        pieces = iter(dialogue.with_history([]).ask(QUESTION))
+        pieces = iter(dialogue.with_history([]).ask(QUESTION, cancel=threading.Event()))
         next(pieces)
         seconds = time.perf_counter() - start
         for _ in pieces:

@@ -27,7 +27,8 @@ pytest.importorskip("sqlalchemy", reason="needs the extra `serve`")
 from starlette.testclient import TestClient
 
 from forensic_chat.api.server import build, open_store, serve
-from forensic_chat.errors import UsageError
+from forensic_chat.dialogue import Dialogue
+from forensic_chat.errors import BackendUnavailable, UsageError
 from forensic_chat.report.custody import check
 from forensic_chat.sessions.store import Exchange, Missing, Store
 
@@ -208,6 +209,43 @@ class TestConversations:
         assert name == "done"
         assert "".join(data["text"] for _, data in streamed[:-1]).strip() == turn["answer"]
         assert client.get(where, headers=A).json()["turns"] == [first, turn]
+
+    @pytest.mark.parametrize("wrote", [False, True])
+    def test_a_failure_is_a_status_until_there_is_a_piece(
+        self, client: TestClient, monkeypatch: pytest.MonkeyPatch, wrote: bool
+    ) -> None:
+        where = f"/v1/conversations/{conversing(client)}"
+        failing = threading.Event()
+
+        def fail(*_: Any) -> None:
+            # the piece before it must be on its way, or it would be the same as none
+            failing.wait(10)
+            raise BackendUnavailable("the language model is gone")
+
+        if wrote:
+            monkeypatch.setattr(Store, "add_turn", fail)
+        else:
+            failing.set()
+            monkeypatch.setattr(Dialogue, "_answered", fail)
+        asked = {"content": "Where exactly?", "stream": True}
+        with client.stream("POST", f"{where}/messages", json=asked, headers=A) as answer:
+            failing.set()
+            answer.read()
+        if wrote:
+            assert answer.status_code == 200
+            (name, told) = events(answer.text)[-1]
+            assert (name, told["code"], told["status"]) == ("error", "backend_unavailable", 503)
+        else:
+            problem(answer, 503, "backend_unavailable")
+        assert client.get(where, headers=A).json()["turns"] == []
+
+    def test_what_is_open_is_not_read_again(
+        self, client: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        where = f"/v1/conversations/{conversing(client)}/messages"
+        with monkeypatch.context() as patch:
+            patch.delattr(Store, "image")
+            assert client.post(where, json={"content": "Where exactly?"}, headers=A).status_code == 200
 
     def test_they_outlive_the_process(self, examiner: Examiner, tmp_path: Path) -> None:
         known = limits(tmp_path)
