@@ -90,6 +90,11 @@ def test_history_goes_back_and_forgets(browser: Any, live: Live, tmp_path: Path)
     assert eventually(lambda: len(held.shown) == 2 and not held.busy)
     examine(page, forged(tmp_path, "second.png"))
     assert page.locator("#chat").get_by_text("Where exactly?").count() == 0
+    page.get_by_role("button", name="Compare the two").click()
+    page.locator("#chat").get_by_text('For the other image, "first.png"').wait_for()
+    assert "first.png" in page.get_by_label("Another image of the history to compare it with").input_value()
+    shoot(page, tmp_path / "comparison.png")
+    assert fits(page)
 
     page.get_by_role("tab", name="History").click()
     page.get_by_role("radio", name="first.png").check()
