@@ -45,13 +45,15 @@ def tab(session: str = "a", browser: str = "one") -> Any:
     return SimpleNamespace(session_hash=session, cookies={memory.COOKIE: browser})
 
 
-def dropped(folder: Path, name: str = "forged.png") -> str:
-    grainy((24, 16, 48, 32)).save(path := folder / name)
+def dropped(folder: Path, name: str = "forged.png", seed: int = 0) -> str:
+    grainy((24, 16, 48, 32), seed).save(path := folder / name)
     return os.fspath(path)
 
 
-def examined(page: pages.Page, folder: Path, session: str = "a", name: str = "forged.png") -> list[Any]:
-    page.examine.receive(dropped(folder, name), tab(session))
+def examined(
+    page: pages.Page, folder: Path, session: str = "a", name: str = "forged.png", seed: int = 0
+) -> list[Any]:
+    page.examine.receive(dropped(folder, name, seed), tab(session))
     return page.examine.examine(tab(session))
 
 
@@ -221,7 +223,7 @@ def test_history_opens_an_image_with_its_conversation_and_forgets(page: pages.Pa
 
 
 def test_two_images_of_a_tab_are_compared(page: pages.Page, tmp_path: Path) -> None:
-    *_, other, button = examined(page, tmp_path, name="first.png")
+    *_, other, button = examined(page, tmp_path, name="first.png", seed=1)
     assert (other["visible"], button["visible"]) == (False, False), "there is nothing to compare with"
     first = page.memory.tabs["a"].current
     assert first is not None
