@@ -72,7 +72,9 @@ class Reply:
     the loop early stops the writing, and `claims` and `warnings` stay empty; a second loop yields nothing.
     """
 
-    def __init__(self, write: Callable[["Reply"], Generator[str]]) -> None:
+    def __init__(self, question: str, write: Callable[["Reply"], Generator[str]]) -> None:
+        self.question = question
+        """What it answers, in the words that the conversation remembers."""
         self.text = ""
         self.claims: list[Claim] = []
         self.findings: list[Finding] = []
@@ -175,7 +177,7 @@ class Dialogue:
                     reply.warnings.append(DROPPED)
                 self._conversation = replace(asked, turns=[*asked.turns, Turn("assistant", text)])
 
-        return Reply(write)
+        return Reply(question, write)
 
     def with_history(self, exchanges: Sequence[tuple[str, str]]) -> "Dialogue":
         """Another dialogue about the same examination, in which these questions were asked and so

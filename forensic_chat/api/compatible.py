@@ -1,14 +1,15 @@
 """OpenAI's chat completions over an examination: any client of that interface can ask about an image.
 
-The image is the last `data:` URL among the messages. No address is ever fetched. The messages are the whole
-state: nothing is kept.
+The image is the last `data:` URL among the messages; where the last message holds two, it is compared with the
+one before. No address is ever fetched. The messages are the whole state: nothing is kept.
 """
 
 import json
 import secrets
+import threading
 import time
 from base64 import b64decode
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -21,11 +22,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from forensic_chat.api.desk import Running
 from forensic_chat.api.keys import OwnerOf
 from forensic_chat.api.problems import RESPONSES, describe
+from forensic_chat.api.service import HandOver, found_in
 from forensic_chat.api.shared import shared
 from forensic_chat.schema import Examination
 from forensic_chat.wording import CHECKED, MARKS, MEANINGS
 
 MODEL = "forensic-chat"
+FIRST = "first image"
+"""What an image that another is compared with is called."""
 _LONGEST = 4000
 """Characters of an earlier turn that are read."""
 
@@ -55,10 +59,19 @@ class Completion(BaseModel):
 
 
 @dataclass(frozen=True)
+class Answer:
+    text: str
+    found: dict[str, Any]
+    """The examination, and what came with the answer."""
+
+
+@dataclass(frozen=True)
 class Asked:
     """What a request's messages say."""
 
     image: bytes
+    other: bytes | None
+    """What the question compares the image with."""
     before: list[tuple[str, str]]
     """Questions and answers since the image was given."""
     question: str
@@ -78,32 +91,36 @@ def routes(owner_of: OwnerOf) -> APIRouter:
 
     @router.post("/chat/completions", response_model=None)
     async def complete(asked: Completion, request: Request, owner: owned) -> Any:
-        """Answer the last message about the last image."""
+        """Answer the last message about the last image, or compare the two that it holds."""
         read, state = understood(asked.messages), shared(request)
         state.quota.spend(owner)
 
-        def work(hand_over: Callable[[str], None], cancel: Any) -> tuple[str, Examination]:
-            dialogue = state.service.dialogue(owner, read.image, "image", cancel)
-            text = ""
+        def work(hand_over: HandOver, cancel: threading.Event) -> Answer:
+            service = state.service
+            dialogue = service.dialogue(owner, read.image, "image", cancel)
+            examination, text, found = dialogue.examination, "", dict[str, Any]()
+            wanted = read.question if read.other is None else service.seen(read.other, FIRST, cancel)
             if read.first:
-                text = told(dialogue.examination) + ("\n\n" if read.question else "")
+                text = told(examination) + ("\n\n" if wanted else "")
                 hand_over(text)
-            if read.question:
-                reply = state.service.answer(dialogue, read.before, read.question, hand_over, cancel)
-                text += reply.text
-            return text, dialogue.examination
+            if wanted:
+                reply = service.answer(dialogue, read.before, wanted, hand_over, cancel)
+                text, found = text + reply.text, {"answer": found_in(reply)}
+            return Answer(text, examination.model_dump(mode="json", exclude={"mask"}) | found)
 
         running = state.desk.start(work)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
         if asked.stream:
+            await running.begun(request)
             return StreamingResponse(_chunks(running, head, request), media_type="text/event-stream")
-        text, examination = await running.result(request)
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        answer = await running.result(request)
+        message = {"role": "assistant", "content": answer.text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return head | {
             "object": "chat.completion",
             "choices": [choice],
             "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
-            "forensic_chat": examination.model_dump(mode="json", exclude={"mask"}),
+            "forensic_chat": answer.found,
         }
 
     return router
@@ -111,24 +128,24 @@ def routes(owner_of: OwnerOf) -> APIRouter:
 
 def understood(messages: list[ChatMessage]) -> Asked:
     """Read the messages. Raises HTTPException where they hold no image, or don't end with a question."""
-    image, before, question, first = None, list[tuple[str, str]](), "", False
+    image, other, before, question, first = None, None, list[tuple[str, str]](), "", False
     for message in messages:
         if message.role in ("system", "developer"):
             continue  # nobody's words change how an image is examined
-        text, given = _split(message)
+        text, images = _split(message)
         if message.role == "assistant":
             if question:
                 before.append((question[:_LONGEST], text[:_LONGEST]))
             question, first = "", False
         else:
-            if given is not None:
-                image, before, first = given, [], True
-            question = text
+            if images:
+                image, before, first = images[-1], [], True
+            question, other = text, images[0] if len(images) == 2 else None
     if messages[-1].role != "user" or image is None or not (question or first):
         raise HTTPException(
             400, "messages: give an image as a data: URL and end with a user's message that asks about it"
         )
-    return Asked(image, before, question, first)
+    return Asked(image, other, before, question, first)
 
 
 def told(examination: Examination) -> str:
@@ -145,17 +162,19 @@ def told(examination: Examination) -> str:
     return "\n".join(lines)
 
 
-def _split(message: ChatMessage) -> tuple[str, bytes | None]:
-    """The text of a message, and its last image."""
+def _split(message: ChatMessage) -> tuple[str, list[bytes]]:
+    """The text of a message, and its images. Raises HTTPException where they are more than two."""
     if isinstance(message.content, str):
-        return message.content.strip(), None
-    texts, image = [], None
+        return message.content.strip(), []
+    texts, images = [], []
     for part in message.content:
         if part.type == "text":
             texts.append(part.text)
         elif part.image_url is not None:
-            image = _decoded(part.image_url.url)
-    return "\n".join(texts).strip(), image
+            images.append(_decoded(part.image_url.url))
+    if len(images) > 2:
+        raise HTTPException(400, "messages: a message may hold two images to compare; ask about others alone")
+    return "\n".join(texts).strip(), images
 
 
 def _decoded(url: str) -> bytes:
@@ -168,12 +187,10 @@ def _decoded(url: str) -> bytes:
         raise HTTPException(400, "image_url: not base64; encode the file's bytes") from None
 
 
-async def _chunks(
-    running: Running[tuple[str, Examination]], head: dict[str, Any], request: Request
-) -> AsyncGenerator[bytes]:
-    def chunk(delta: dict[str, str], end: str | None = None) -> bytes:
+async def _chunks(running: Running[Answer], head: dict[str, Any], request: Request) -> AsyncGenerator[bytes]:
+    def chunk(delta: dict[str, str], end: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": end}
-        body = head | {"object": "chat.completion.chunk", "choices": [choice]}
+        body = head | {"object": "chat.completion.chunk", "choices": [choice]} | more
         return format_sse_event(data_str=json.dumps(body))
 
     try:
@@ -181,8 +198,7 @@ async def _chunks(
         async with aclosing(running.pieces()) as pieces:
             async for piece in pieces:
                 yield chunk({"content": piece})
-        await running.ended()
-        yield chunk({}, "stop")
+        yield chunk({}, "stop", forensic_chat=(await running.ended()).found)
     except Exception as error:
         problem = describe(error, request.state.request_id)
         told_so = {"message": problem["detail"], "type": problem["code"], "code": problem["code"]}

@@ -1,6 +1,7 @@
 """Conversations under /v1."""
 
 import json
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -9,11 +10,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
-from forensic_chat.api.desk import Running
+from forensic_chat.api.desk import Running, Work
 from forensic_chat.api.keys import OwnerOf
 from forensic_chat.api.problems import RESPONSES, describe
+from forensic_chat.api.service import HandOver
 from forensic_chat.api.shared import shared
 from forensic_chat.sessions.store import Exchange
 
@@ -33,6 +34,14 @@ class Message(BaseModel):
     content: Annotated[str, Field(min_length=1, max_length=4000)]
     stream: bool = False
     """Answer as server-sent events: `piece` with {"text"}, then `done` with the whole turn, or `error`."""
+
+
+class Comparison(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    examination: str
+    """The id of the examination to compare with."""
+    stream: bool = False
+    """As of a message."""
 
 
 class History(BaseModel):
@@ -73,17 +82,38 @@ def routes(owner_of: OwnerOf) -> APIRouter:
     @router.post("/{key}/messages", response_model=Exchange, responses=_ANSWERED)
     async def say(key: str, message: Message, request: Request, owner: owned) -> Any:
         """Ask; the answer comes when its turn is kept, or in pieces (`stream`)."""
-        state, question = shared(request), message.content.replace("\0", " ")
-        await run_in_threadpool(state.store.conversation, owner, key)
-        state.quota.spend(owner)
-        running = state.desk.start(
-            lambda hand_over, cancel: state.service.say(owner, key, question, hand_over, cancel)
+        service, question = shared(request).service, message.content.replace("\0", " ")
+        return await _answered(
+            request,
+            owner,
+            lambda hand_over, cancel: service.say(owner, key, question, hand_over, cancel),
+            stream=message.stream,
         )
-        if not message.stream:
-            return await running.result(request)
-        return StreamingResponse(_events(running, request), media_type="text/event-stream")
+
+    @router.post("/{key}/comparisons", response_model=Exchange, responses=_ANSWERED)
+    async def compare(key: str, comparison: Comparison, request: Request, owner: owned) -> Any:
+        """Set what was measured in another examination beside this one's; a turn like any other."""
+        service = shared(request).service
+
+        def work(hand_over: HandOver, cancel: threading.Event) -> Exchange:
+            other = service.store.examination(owner, comparison.examination)
+            return service.say(owner, key, other, hand_over, cancel)
+
+        return await _answered(request, owner, work, stream=comparison.stream)
 
     return router
+
+
+async def _answered(request: Request, owner: str, work: Work[Exchange], *, stream: bool) -> Any:
+    """The turn that `work` gives, whole or as events. Raises OverQuota, Busy, and what `work` raises before the
+    first piece."""
+    state = shared(request)
+    state.quota.spend(owner)
+    running = state.desk.start(work)
+    if not stream:
+        return await running.result(request)
+    await running.begun(request)
+    return StreamingResponse(_events(running, request), media_type="text/event-stream")
 
 
 async def _events(running: Running[Exchange], request: Request) -> AsyncGenerator[bytes]:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 
@@ -46,13 +46,19 @@ class Running(Generic[Result]):
         loop = asyncio.get_running_loop()
         self.cancel = threading.Event()
         self._pieces: asyncio.Queue[Piece | None] = asyncio.Queue()
+        self._first: asyncio.Future[None] = loop.create_future()
+
+        def put(piece: Piece | None) -> None:
+            self._pieces.put_nowait(piece)
+            if not self._first.done():
+                self._first.set_result(None)
 
         def hand_over(piece: Piece) -> None:
-            loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+            loop.call_soon_threadsafe(put, piece)
 
         def leave(_: object) -> None:
             desk.free += 1
-            self._pieces.put_nowait(None)
+            put(None)
 
         self._future = loop.run_in_executor(desk._threads, work, hand_over, self.cancel)
         self._future.add_done_callback(leave)
@@ -60,13 +66,21 @@ class Running(Generic[Result]):
     async def result(self, request: Request) -> Result:
         """What the work gives; if the client goes, the work is stopped. Raises what the work raises."""
         try:
-            while not self._future.done():
-                await asyncio.wait({self._future}, timeout=_LOOK)
-                if await request.is_disconnected():
-                    self.cancel.set()
+            await self._wait(self._future, request)
             return await self._future
         finally:
             self.cancel.set()
+
+    async def begun(self, request: Request) -> None:
+        """Return when there is a piece, or the work has ended. Raises what the work has raised by then: nothing
+        is sent yet, so the client can get it as a status. If the client goes, the work is stopped."""
+        try:
+            await self._wait(self._first, request)
+            if self._future.done():
+                await self._future
+        except BaseException:
+            self.cancel.set()
+            raise
 
     async def pieces(self) -> AsyncGenerator[Piece]:
         """The pieces as they come, to the work's end; leaving the loop stops the work."""
@@ -79,3 +93,9 @@ class Running(Generic[Result]):
     async def ended(self) -> Result:
         """What the work gives, after its pieces."""
         return await self._future
+
+    async def _wait(self, wanted: "asyncio.Future[Any]", request: Request) -> None:
+        while not wanted.done():
+            done, _ = await asyncio.wait({wanted}, timeout=_LOOK)
+            if not done and await request.is_disconnected():
+                self.cancel.set()

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from forensic_chat.errors import UsageError
 _BEARER = HTTPBearer(auto_error=False, description="A key of this server.")
 _HASH = "sha256:"
 
-OwnerOf = Callable[..., str]
+OwnerOf = Callable[..., Awaitable[str]]
 
 
 def owner_of(keys: list[str]) -> OwnerOf:
@@ -24,11 +24,11 @@ def owner_of(keys: list[str]) -> OwnerOf:
     programs of this machine only.
 
     keys: each as it is, or `sha256:` and its hash in hexadecimal. They are compared by their hashes, in
-    constant time. Raises UsageError for a hash that is none.
+    constant time. It is a coroutine: what waits for nothing needs no thread. Raises UsageError for a hash that is none.
     """
     hashes = [_known(key) for key in keys]
 
-    def owner(
+    async def owner(
         request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
     ) -> str:
         if not hashes:

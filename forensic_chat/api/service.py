@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,6 @@ from forensic_chat.examiner import Examiner
 from forensic_chat.imaging.intake import ExaminedImage
 from forensic_chat.schema import Examination
 from forensic_chat.sessions.store import Exchange, Store
-from forensic_chat.streaming import written_aside
 
 REMEMBERED = 8
 """Dialogues kept open: the next question about one of these images needs no new look at it."""
@@ -48,12 +48,22 @@ class Service:
     ) -> Dialogue:
         """A dialogue about an image in which nothing was asked yet."""
         key = (owner, hashlib.sha256(data).hexdigest(), name)
+        return self._opened(key, lambda: data, cancel, deadline or self._deadline)
+
+    def _opened(
+        self,
+        key: tuple[str, str, str],
+        data: Callable[[], bytes],
+        cancel: threading.Event,
+        deadline: float,
+    ) -> Dialogue:
+        """The dialogue of an owner about a file, by its hash, under a name; `data` is read if it is not open."""
         with self._lock:
             if key in self._open:
                 self._open.move_to_end(key)
                 return self._open[key]
-        limit = deadline or self._deadline
-        opened = self.examiner.open(data, name=name, cancel=cancel, deadline=limit, owner=owner)
+        owner, _, name = key
+        opened = self.examiner.open(data(), name=name, cancel=cancel, deadline=deadline, owner=owner)
         with self._lock:
             self._open[key] = opened
             while len(self._open) > 1 and self._remembers_too_much():
@@ -68,28 +78,38 @@ class Service:
         self,
         dialogue: Dialogue,
         before: Sequence[tuple[str, str]],
-        question: str,
+        asked: str | Examination,
         hand_over: HandOver,
         cancel: threading.Event,
     ) -> Reply:
-        """Answer a question after what was said before. Raises what `Dialogue.ask` raises."""
-        reply = dialogue.with_history(before).ask(question, cancel=cancel, deadline=self._deadline)
-        for piece in written_aside(reply, cancel):
+        """Answer a question, or set another examination beside this one, after what was said before. Raises what
+        `Dialogue.ask` raises."""
+        known = dialogue.with_history(before)
+        if isinstance(asked, str):
+            reply = known.ask(asked, cancel=cancel, deadline=self._deadline)
+        else:
+            reply = known.compare(asked, cancel=cancel, deadline=self._deadline)
+        for piece in reply:
             hand_over(piece)
         return reply
 
     def say(
-        self, owner: str, conversation: str, question: str, hand_over: HandOver, cancel: threading.Event
+        self,
+        owner: str,
+        conversation: str,
+        asked: str | Examination,
+        hand_over: HandOver,
+        cancel: threading.Event,
     ) -> Exchange:
-        """Answer a message of a kept conversation and keep the turn. Raises Missing, Conflict."""
+        """As `answer`, in a kept conversation, of which the turn is kept, too. Raises also Missing, Conflict."""
         key, said = self.store.conversation(owner, conversation)
         examination = self.store.examination(owner, key)
-        data = self.store.image(examination)
-        dialogue = self.dialogue(owner, data, examination.image.name, cancel)
+        image = examination.image
+        of = (owner, image.sha256, image.name)
+        dialogue = self._opened(of, lambda: self.store.image(examination), cancel, self._deadline)
         before = [(turn.question, turn.answer) for turn in said]
-        reply = self.answer(dialogue, before, question, hand_over, cancel)
-        claims = [claim.model_dump(mode="json") for claim in reply.claims]
-        turn = Exchange(question, reply.text, claims, list(reply.warnings))
+        reply = self.answer(dialogue, before, asked, hand_over, cancel)
+        turn = Exchange(reply.question, reply.text, **found_in(reply))
         self.store.add_turn(owner, conversation, len(said), turn)
         return turn
 
@@ -99,7 +119,20 @@ class Service:
             for key in [key for key in self._open if owner in (key[0], None)]:
                 del self._open[key]
 
+    def seen(self, data: bytes, name: str, cancel: threading.Event) -> Examination:
+        """An examination without rationale, of which nothing is kept. Raises what `Examiner.examine` raises."""
+        return self.examiner.examine(data, rationale=False, name=name, cancel=cancel, deadline=self._deadline)
+
     def _remembers_too_much(self) -> bool:
         sizes = [dialogue.examination.image for dialogue in self._open.values()]
         pixels = sum(size.width * size.height for size in sizes)
         return len(self._open) > REMEMBERED or pixels > REMEMBERED_PIXELS
+
+
+def found_in(reply: Reply) -> dict[str, Any]:
+    """What comes with an answer's text, as JSON: the checked claims, warnings, and a second look's findings."""
+    return {
+        "claims": [claim.model_dump(mode="json") for claim in reply.claims],
+        "warnings": list(reply.warnings),
+        "findings": [finding.model_dump(mode="json") for finding in reply.findings],
+    }

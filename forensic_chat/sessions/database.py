@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import MetaData, create_engine, event, select
+from sqlalchemy import MetaData, create_engine, event, inspect, select
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateColumn
 
 _DISK_FULL = "53100"
 """PostgreSQL's code for it."""
@@ -42,8 +43,15 @@ class Database:
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
 
     def create(self, tables: MetaData) -> None:
-        """Make the tables that are not there yet."""
+        """Make the tables that are not there yet, and the columns that one made by an earlier version lacks."""
         tables.create_all(self._engine)
+        with self._engine.begin() as connection:
+            for table in tables.sorted_tables:
+                there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+                for column in table.columns:
+                    if column.name not in there:
+                        made = CreateColumn(column).compile(dialect=self._engine.dialect)
+                        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
         self._tables = list(tables.tables)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ clears the pages and its log is emptied; PostgreSQL vacuums.
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,14 @@ __all__ = ["Conflict", "Exchange", "Missing", "Store"]
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question, its answer, and what became of the answer's claims."""
+    """A question, its answer, what became of the answer's claims, and the findings of a second look, if the
+    question asked for one."""
 
     question: str
     answer: str
     claims: list[dict[str, Any]]
     warnings: list[str]
+    findings: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Store:
@@ -131,7 +133,10 @@ class Store:
             turns = session.scalars(
                 select(Turn).where(Turn.conversation == key).order_by(Turn.position)
             ).all()
-            said = [Exchange(turn.question, turn.answer, turn.claims, turn.warnings) for turn in turns]
+            said = [
+                Exchange(turn.question, turn.answer, turn.claims, turn.warnings, turn.findings)
+                for turn in turns
+            ]
             return row.examination, said
 
     def add_turn(self, owner: str, key: str, position: int, said: Exchange) -> None:

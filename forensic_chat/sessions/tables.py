@@ -43,6 +43,7 @@ class Turn(Base):
     answer: Mapped[str] = mapped_column(Text)
     claims: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     warnings: Mapped[list[str]] = mapped_column(JSON)
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON, server_default="[]")
 
 
 class Job(Base):

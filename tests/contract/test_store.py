@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="needs the extra `serve`")
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from forensic_chat.errors import InputRejected, UsageError
 from forensic_chat.schema import BatchError, BatchExamination, BatchFailure
@@ -63,7 +63,10 @@ def test_what_is_kept_comes_back_to_its_owner_only(store: Store) -> None:
     assert store.examination("a", key) == found(b"one")
     assert store.image(found(b"one")) == b"one"
     said = store.add_conversation("a", key)
-    turns = [Exchange(f"¿{k}\u2028?", "an\u00e4\U0001f600swer", [{"text": "x"}], ["w"]) for k in range(3)]
+    turns = [
+        Exchange(f"¿{k}\u2028?", "an\u00e4\U0001f600swer", [{"text": "x"}], ["w"], [{"id": "E9"}])
+        for k in range(3)
+    ]
     for k, turn in enumerate(turns):
         store.add_turn("a", said, k, turn)
     assert store.conversation("a", said) == (key, turns)
@@ -80,6 +83,18 @@ def test_what_is_kept_comes_back_to_its_owner_only(store: Store) -> None:
     ):
         with pytest.raises(Missing):
             call()
+
+
+def test_a_store_of_an_earlier_version_is_read(store: Store, url: str, tmp_path: Path) -> None:
+    said = store.add_conversation("a", store.add_examination("a", b"one", found(b"one")))
+    store.add_turn("a", said, 0, Exchange("q", "a", [], []))
+    with store._database.writing() as session:
+        session.execute(text("ALTER TABLE turns DROP COLUMN findings"))
+    again = Store(url, tmp_path / "images")
+    turn = Exchange("q", "a", [], [], [{"id": "E20"}])
+    again.add_turn("a", said, 1, turn)
+    assert again.conversation("a", said)[1] == [Exchange("q", "a", [], []), turn]
+    again.close()
 
 
 def test_one_of_two_turns_at_the_same_place_is_a_conflict(store: Store) -> None:

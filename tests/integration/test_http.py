@@ -14,7 +14,7 @@ import pytest
 from forensic_chat.examiner import Examiner
 from forensic_chat.settings import Settings
 from tests.factories import SpotEncoder, calibration
-from tests.images import grainy
+from tests.images import grainy, photo
 
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 openai = pytest.importorskip("openai", reason="needs the extra `endpoint`")
@@ -79,6 +79,31 @@ def test_a_stock_client_converses(address: str) -> None:
     assert again.choices[0].message.content.strip() == streamed.strip()
     assert "0.98" in streamed
     client.close()
+
+
+def test_a_stock_client_compares_two_images(address: str) -> None:
+    out = io.BytesIO()
+    photo(3).save(out, "PNG")
+    with openai.OpenAI(base_url=f"{address}/v1", api_key="key", max_retries=0) as client:
+        both = [{"type": "text", "text": "Compare these."}, image_part(out.getvalue()), image_part()]
+        messages: list[Any] = [{"role": "user", "content": both}]
+        answer = client.chat.completions.create(model="forensic-chat", messages=messages)
+        text = answer.choices[0].message.content
+        assert text.startswith("tampered (")
+        assert 'For the other image, "first image": the verdict is real' in text
+        found = answer.model_extra["forensic_chat"]
+        assert found["verdict"]["label"] == "tampered"
+        assert found["answer"]["claims"][0]["verified"] is True
+        zoom: Any = {"role": "user", "content": "Can you zoom into R1?"}
+        messages += [{"role": "assistant", "content": text}, zoom]
+        *_, last = client.chat.completions.create(model="forensic-chat", messages=messages, stream=True)
+        assert len(last.model_extra["forensic_chat"]["answer"]["findings"]) == 3
+        three: Any = {"role": "user", "content": [*both, image_part()]}
+        with pytest.raises(openai.BadRequestError, match="two images"):
+            client.chat.completions.create(model="forensic-chat", messages=[three])
+        bad: Any = {"role": "user", "content": [image_part(b"no picture"), image_part()]}
+        with pytest.raises(openai.UnprocessableEntityError, match="first image is not an image"):
+            client.chat.completions.create(model="forensic-chat", messages=[bad], stream=True)
 
 
 @pytest.mark.parametrize(

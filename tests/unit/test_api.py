@@ -19,7 +19,7 @@ from forensic_chat.mllm.backends.scripted import ScriptedBackend
 from forensic_chat.schema import Examination
 from forensic_chat.settings import Settings, settings
 from tests.factories import SpotEncoder, calibration
-from tests.images import grainy
+from tests.images import grainy, photo
 
 pytest.importorskip("fastapi", reason="needs the extra `serve`")
 pytest.importorskip("sqlalchemy", reason="needs the extra `serve`")
@@ -27,7 +27,8 @@ pytest.importorskip("sqlalchemy", reason="needs the extra `serve`")
 from starlette.testclient import TestClient
 
 from forensic_chat.api.server import build, open_store, serve
-from forensic_chat.errors import UsageError
+from forensic_chat.dialogue import Dialogue
+from forensic_chat.errors import BackendUnavailable, UsageError
 from forensic_chat.report.custody import check
 from forensic_chat.sessions.store import Exchange, Missing, Store
 
@@ -209,6 +210,85 @@ class TestConversations:
         assert "".join(data["text"] for _, data in streamed[:-1]).strip() == turn["answer"]
         assert client.get(where, headers=A).json()["turns"] == [first, turn]
 
+    @pytest.mark.parametrize("wrote", [False, True])
+    def test_a_failure_is_a_status_until_there_is_a_piece(
+        self, client: TestClient, monkeypatch: pytest.MonkeyPatch, wrote: bool
+    ) -> None:
+        where = f"/v1/conversations/{conversing(client)}"
+        failing = threading.Event()
+
+        def fail(*_: Any) -> None:
+            # the piece before it must be on its way, or it would be the same as none
+            failing.wait(10)
+            raise BackendUnavailable("the language model is gone")
+
+        if wrote:
+            monkeypatch.setattr(Store, "add_turn", fail)
+        else:
+            failing.set()
+            monkeypatch.setattr(Dialogue, "_answered", fail)
+        asked = {"content": "Where exactly?", "stream": True}
+        with client.stream("POST", f"{where}/messages", json=asked, headers=A) as answer:
+            failing.set()
+            answer.read()
+        if wrote:
+            assert answer.status_code == 200
+            (name, told) = events(answer.text)[-1]
+            assert (name, told["code"], told["status"]) == ("error", "backend_unavailable", 503)
+        else:
+            problem(answer, 503, "backend_unavailable")
+        assert client.get(where, headers=A).json()["turns"] == []
+
+    def test_what_is_open_is_not_read_again(
+        self, client: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        where = f"/v1/conversations/{conversing(client)}/messages"
+        with monkeypatch.context() as patch:
+            patch.delattr(Store, "image")
+            assert client.post(where, json={"content": "Where exactly?"}, headers=A).status_code == 200
+
+    def test_a_second_look_s_findings_come_with_the_turn(self, client: TestClient) -> None:
+        where = f"/v1/conversations/{conversing(client)}"
+        asked = {"content": "Can you zoom into R1?"}
+        turn = client.post(f"{where}/messages", json=asked, headers=A).json()
+        kinds = [finding["kind"] for finding in turn["findings"]]
+        assert kinds == ["zoom.synthetic", "zoom.tampered", "zoom.mask"]
+        assert all(f"[{finding['id']}]" in turn["answer"] for finding in turn["findings"])
+        plain = client.post(f"{where}/messages", json={"content": "Where exactly?"}, headers=A).json()
+        assert plain["findings"] == []
+        assert client.get(where, headers=A).json()["turns"] == [turn, plain]
+
+    def test_examinations_are_compared(self, client: TestClient) -> None:
+        other = client.post(
+            "/v1/examinations",
+            files={"image": ("other.png", png(photo(3)))},
+            data={"rationale": "false"},
+            headers=A,
+        ).json()["id"]
+        where = f"/v1/conversations/{conversing(client)}"
+        one = client.post(f"{where}/comparisons", json={"examination": other}, headers=A)
+        assert one.status_code == 200, one.text
+        assert one.json()["question"] == 'Compare it with the image "other.png".'
+        assert "the verdict is real" in one.json()["answer"]
+        assert all(claim["verified"] for claim in one.json()["claims"])
+        asked = {"examination": other, "stream": True}
+        streamed = events(client.post(f"{where}/comparisons", json=asked, headers=A).text)
+        assert streamed[-1] == ("done", one.json())
+        assert client.get(where, headers=A).json()["turns"] == [one.json()] * 2
+
+    def test_comparisons_that_can_t_be(self, client: TestClient) -> None:
+        mine, foreign = conversing(client), examined(client, B)["id"]
+        where = f"/v1/conversations/{mine}/comparisons"
+        for stream in (False, True):
+            for key in (foreign, "0" * 32, ""):
+                given = {"examination": key, "stream": stream}
+                problem(client.post(where, json=given, headers=A), 404, "not_found")
+            given = {"examination": foreign, "stream": stream}
+            problem(client.post(where, json=given, headers=B), 404, "not_found")
+        for body in ({}, {"examination": 1}, {"examination": foreign, "image": "x"}):
+            problem(client.post(where, json=body, headers=A), 422, "invalid_request")
+        assert client.get(f"/v1/conversations/{mine}", headers=A).json()["turns"] == []
+
     def test_they_outlive_the_process(self, examiner: Examiner, tmp_path: Path) -> None:
         known = limits(tmp_path)
         with TestClient(build(examiner, open_store(known), known)) as client:
@@ -322,5 +402,8 @@ def test_the_log_tells_no_content(client: TestClient, caplog: pytest.LogCaptureF
 
 def test_openapi_describes_it(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
-    assert {"/v1/examinations", "/v1/conversations/{key}/messages", "/v1/chat/completions"} <= set(paths)
+    talk = "/v1/conversations/{key}"
+    assert {"/v1/examinations", f"{talk}/messages", f"{talk}/comparisons", "/v1/chat/completions"} <= set(
+        paths
+    )
     assert "multipart/form-data" in paths["/v1/examinations"]["post"]["requestBody"]["content"]
