@@ -107,6 +107,22 @@ class Answer:
         return list(dict.fromkeys([*cited, *((int(a), int(b), int(c), int(d)) for a, b, c, d in written)]))
 
 
+def invented(claim: Claim) -> bool:
+    """Whether a checked claim cites a finding or region that does not exist, or holds a number or a quotation that
+    none of what it cites has."""
+    return claim.verified is False and _INVENTED.match(claim.check) is not None
+
+
+def accusing(answer: Answer) -> int:
+    """How many of its claims assert an artefact."""
+    known = {finding.id: finding for finding in answer.examined.findings}
+    claims = [
+        without_values(claim.text, [known[name] for name in claim.findings if name in known])
+        for claim in answer.parsed
+    ]
+    return sum("artefact" in polarities(text) for text in claims)
+
+
 def form(answer: Answer) -> float:
     """0..1: whether the product can read it: the share of lines `- sentence [citations]`, halved for each of: fewer
     than two or more than five claims, a missing end. 0 if no claim can be read or there is no verdict.
@@ -176,7 +192,7 @@ def evidence(answer: Answer) -> float:
     total = 0.0
     for claim in answer.claims:
         key = (tuple(sorted(claim.findings)), claim.region)
-        if claim.verified is False and _INVENTED.match(claim.check):
+        if invented(claim):
             total -= 0.5 * len(answer.claims)
         elif claim.check == GENERAL:
             total += 0.5 * (key not in seen)
@@ -212,12 +228,7 @@ def restraint(answer: Answer) -> float | None:
     free = not answer.prefix and answer.examined.truth == "real"
     if answer.label != "real" and not free:
         return None
-    known = {finding.id: finding for finding in answer.examined.findings}
-    claims = [
-        without_values(claim.text, [known[name] for name in claim.findings if name in known])
-        for claim in answer.parsed
-    ]
-    return float(bool(claims) and not any("artefact" in polarities(text) for text in claims))
+    return float(bool(answer.parsed) and not accusing(answer))
 
 
 def length(answer: Answer) -> float:

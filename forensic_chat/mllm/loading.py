@@ -45,8 +45,9 @@ def trained_folder() -> Path:
     return trained
 
 
-def assemble(folder: Path, trained: Path) -> tuple[Any, Any]:
-    """The model of a base folder with the projector and the LoRA adapter (merged) of a trained folder."""
+def assemble(folder: Path, *trained: Path) -> tuple[Any, Any]:
+    """The model of a base folder, and its processor, with what trained folders hold put in, one after the other:
+    the projector, the vision tower's LoRA adapter and the language model's, both merged."""
     import torch
     from peft import PeftModel
     from transformers import LlavaForConditionalGeneration, LlavaProcessor
@@ -56,9 +57,12 @@ def assemble(folder: Path, trained: Path) -> tuple[Any, Any]:
     with quiet():
         processor = LlavaProcessor.from_pretrained(str(folder), local_files_only=True)
         model = LlavaForConditionalGeneration.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
-        load_projector(model, trained / PROJECTOR)
-        model = merge_tower(model, trained)
-        model = PeftModel.from_pretrained(model, str(trained), local_files_only=True).merge_and_unload()
+        for part in trained:
+            if (part / PROJECTOR).is_file():
+                load_projector(model, part / PROJECTOR)
+            model = merge_tower(model, part)
+            if (part / ADAPTER[0]).is_file():
+                model = PeftModel.from_pretrained(model, str(part), local_files_only=True).merge_and_unload()
     return model.eval().to(device), processor
 
 

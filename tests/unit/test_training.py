@@ -22,7 +22,7 @@ from forensic_chat.schema import Label
 from tests.factories import case as made_up
 from tests.factories import tiny_llava, tiny_qwen
 from tests.unit.test_rewards import examined, mask_png
-from train import align, grpo, models, sft, visual
+from train import align, grpo, models, sampling, sft, visual
 from train.chunks import UNFINISHED
 from train.examinations import Examined, Seen, load, save
 
@@ -220,21 +220,71 @@ def prompt_of(processor: Any) -> tuple[Any, Any]:
     return inputs["input_ids"][0], inputs["pixel_values"]
 
 
-def test_a_prompt_read_once_gives_what_each_completion_alone_would() -> None:
-    model, processor = tiny_llava()
+def trained_on(policy: Any) -> None:
+    """Changes the adapter as much as a long training would."""
+    with torch.no_grad():
+        for name, p in policy.named_parameters():
+            if "lora_" in name:
+                p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(0)) * 0.2)
+
+
+def test_a_prompt_read_once_gives_what_each_completion_alone_would(llava: Path, tuned: Path) -> None:
+    """Logits, and the gradient of the adapter, which goes through the prompt too."""
+    model, processor = models.load(models.ModelArguments(base_model=str(llava)))
+    policy = models.with_adapter(model, tuned)
+    trained_on(policy)
     prompt, pixels = prompt_of(processor)
     completions = torch.randint(5, 200, (3, 7), generator=torch.Generator().manual_seed(0))
-    together = grpo.completion_logits(model, prompt, completions, grpo.image_features(model, pixels))
-    for k, completion in enumerate(completions):
-        ids = torch.cat([prompt, completion])[None]
-        alone = model(input_ids=ids, pixel_values=pixels).logits[0, len(prompt) - 1 : -1]
-        assert torch.allclose(together[k], alone, atol=1e-4)
+    features = sampling.image_features(model, pixels)
+
+    def gradients(logits: Any) -> dict[str, Any]:
+        policy.zero_grad()
+        torch.log_softmax(logits, -1).gather(-1, completions[..., None]).mean().backward()
+        return {name: p.grad.clone() for name, p in policy.named_parameters() if p.grad is not None}
+
+    together = sampling.completion_logits(model, sampling.read(model, prompt, features), completions)
+    alone = torch.cat(
+        [
+            model(input_ids=torch.cat([prompt, each])[None], pixel_values=pixels).logits[
+                :, len(prompt) - 1 : -1
+            ]
+            for each in completions
+        ]
+    )
+    assert torch.allclose(together, alone, atol=1e-4)
+    quick, slow = gradients(together), gradients(alone)
+    assert quick.keys() == slow.keys()
+    assert any("lora_A" in name and value.abs().max() > 1e-4 for name, value in slow.items())
+    assert all(torch.allclose(quick[name], slow[name], rtol=1e-3, atol=1e-5) for name in slow)
+
+
+def test_a_merged_copy_says_what_the_adapter_does_and_follows_it(llava: Path, tuned: Path) -> None:
+    model, processor = models.load(models.ModelArguments(base_model=str(llava)))
+    policy = models.with_adapter(model, tuned)
+    prompt, pixels = prompt_of(processor)
+    features = sampling.image_features(model, pixels)
+    copy = sampling.Merged(policy, "default")
+
+    def last(of: Any) -> Any:
+        with torch.no_grad():
+            return sampling.read(of, prompt, features).last
+
+    before = last(model)
+    assert torch.allclose(last(copy.llava), before, atol=1e-4)
+    own = {id(p) for p in model.parameters()}
+    copied = {name for name, p in copy.llava.named_parameters() if id(p) not in own}
+    assert copied
+    assert all(name.split(".")[-2].endswith("_proj") for name in copied)
+    trained_on(policy)
+    assert not torch.allclose(last(model), before, atol=1e-3)
+    assert torch.allclose(last(copy.llava), before, atol=1e-4)
+    copy.refresh()
+    assert torch.allclose(last(copy.llava), last(model), atol=1e-3)
 
 
 def test_sampling_side_by_side_is_what_generate_does() -> None:
     model, processor = tiny_llava()
     prompt, pixels = prompt_of(processor)
-    features = grpo.image_features(model, pixels)
     config = GenerationConfig(
         max_new_tokens=12,
         do_sample=False,
@@ -246,11 +296,13 @@ def test_sampling_side_by_side_is_what_generate_does() -> None:
     wanted = model.generate(
         input_ids=ids, pixel_values=pixels, attention_mask=torch.ones_like(ids), generation_config=config
     )[0, len(prompt) :]
-    written = grpo.sample(model, prompt.tolist(), features, 3, config)
+    known = sampling.read(model, prompt, sampling.image_features(model, pixels))
+    written = sampling.sample(model, known, 3, config)
     assert written.tolist() == [wanted.tolist()] * 3
+    assert known.length == len(prompt)
     config.do_sample, config.temperature = True, 1.5
     torch.manual_seed(0)
-    assert len({tuple(row) for row in grpo.sample(model, prompt.tolist(), features, 4, config).tolist()}) == 4
+    assert len({tuple(row) for row in sampling.sample(model, known, 4, config).tolist()}) == 4
 
 
 def test_sampling_ends_where_all_have_ended() -> None:
@@ -260,10 +312,10 @@ def test_sampling_ends_where_all_have_ended() -> None:
     config = GenerationConfig(
         max_new_tokens=9, eos_token_id=[7], pad_token_id=0, suppress_tokens=[k for k in every if k != 7]
     )
-    written = grpo.sample(model, prompt.tolist(), grpo.image_features(model, pixels), 2, config)
-    assert written.tolist() == [[7], [7]]
-    assert grpo.ended(torch.tensor([5, 7, 0, 0]), [7]) == [5, 7]
-    assert grpo.ended(torch.tensor([5, 6]), [7]) == [5, 6]
+    known = sampling.read(model, prompt, sampling.image_features(model, pixels))
+    assert sampling.sample(model, known, 2, config).tolist() == [[7], [7]]
+    assert sampling.ended(torch.tensor([5, 7, 0, 0]), [7]) == [5, 7]
+    assert sampling.ended(torch.tensor([5, 6]), [7]) == [5, 6]
 
 
 def test_prompts_force_most_verdicts_and_know_other_rationales() -> None:
