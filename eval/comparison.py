@@ -22,7 +22,7 @@ from eval import plots
 from eval.explanation.figures import COLUMNS, MEAN, differences
 from eval.explanation.sheet import SCORES
 from eval.files import write, write_json
-from eval.report import aspects
+from eval.report.charts import aspects
 from eval.table import text
 from forensic_chat.errors import ForensicChatError, UsageError
 from forensic_chat.schema import CLASSES

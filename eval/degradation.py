@@ -7,7 +7,7 @@ from eval.detection import AGAINST
 from eval.robustness import auc, hits, masks
 from eval.rows import Row
 from eval.table import table
-from eval.verdicts import Pairs, false_accusations
+from eval.verdicts import Pairs, false_accusations, photographic
 from forensic_chat.data.laundering import Blur, Crop, GaussianNoise, Jpeg, Resize, Webp
 
 CURVES: dict[str, dict[float, Chain]] = {
@@ -34,7 +34,7 @@ CHAINS: dict[str, Chain] = {
 
 def figures(pairs: Pairs) -> dict[str, Any]:
     """Damage -> points, in order of strength; photos only, as for `robustness`."""
-    photos = [(e, r) for e, r in pairs if r.error is None and not e.screenshot and not e.forged]
+    photos = photographic(pairs)
     by_chain: dict[str, list[Any]] = {}
     for e, r in photos:
         by_chain.setdefault(r.chain, []).append((e, r))

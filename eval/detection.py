@@ -13,7 +13,16 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, ro
 
 from eval.shortcuts import size_format
 from eval.table import table
-from eval.verdicts import LABELS, Pairs, abstention, accuracy, false_accusations, kinds, told
+from eval.verdicts import (
+    LABELS,
+    Pairs,
+    abstention,
+    accuracy,
+    false_accusations,
+    kinds,
+    photographic,
+    told,
+)
 from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import (
     balanced_nll,
@@ -34,7 +43,7 @@ def figures(pairs: Pairs, seed: int, draws: int) -> dict[str, Any]:
     """All figures of one chain; screenshots and forgeries made for the run apart. `unseen_sources`: the pairs
     again, of images whose source the split `train` lacks; None where that is all of them."""
     examined = [(e, r) for e, r in pairs if r.error is None]
-    photos = [(e, r) for e, r in examined if not e.screenshot and not e.forged]
+    photos = photographic(pairs)
     unseen = [(e, r) for e, r in photos if not e.in_training]
     return {
         "not_examined": {label: sum(e.label == label for e, r in pairs if r.error) for label in CLASSES},

@@ -14,7 +14,7 @@ from eval.detection import AGAINST
 from eval.rows import Row
 from eval.shortcuts import size_format
 from eval.table import table
-from eval.verdicts import Pairs, abstention, false_accusations, rate
+from eval.verdicts import Pairs, abstention, false_accusations, photographic, rate
 
 HOW = ("labelled", "above_half")
 """The two frozen thresholds: labelled as a fake, and a fake probability above 0.5."""
@@ -22,7 +22,7 @@ HOW = ("labelled", "above_half")
 
 def figures(pairs: Pairs, seed: int = 0) -> dict[str, Any]:
     """Per chain; pairs must hold the chain "clean". Screenshots and forgeries are left out."""
-    photos = [(e, r) for e, r in pairs if r.error is None and not e.screenshot and not e.forged]
+    photos = photographic(pairs)
     clean = {e.id: r for e, r in photos if r.chain == "clean"}
     names = dict.fromkeys(r.chain for _, r in photos)
     chains = {name: one([(e, r) for e, r in photos if r.chain == name], clean, seed) for name in names}

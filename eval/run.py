@@ -10,17 +10,11 @@ left in OUT and finishes. --ray 5 runs five shards as tasks of Ray, then finishe
 """
 
 import argparse
-import hashlib
-import json
-import platform
 import re
-import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -41,7 +35,8 @@ from eval import (
 )  # fmt: skip
 from eval.bars import bar
 from eval.examples import Example, read, sample
-from eval.files import Shard, of_shard, write, write_json
+from eval.files import Shard, of_shard, write
+from eval.provenance import headline, keep, provenance
 from eval.rows import Look, complete, made_by
 from eval.verdicts import Pairs
 from forensic_chat.data.laundering import PLATFORMS
@@ -66,10 +61,6 @@ CHAINS = {"robustness": PLATFORMS, "degradation": degradation.CHAINS}
 """Of the suites that don't measure the images as they are alone."""
 WITH_FORGED = ("detection", "localisation")
 ROWS = "rows.jsonl"
-UNSTATED = ("out", "shard", "ray")
-"""Options on which no figure depends."""
-_LIBRARIES = ("forensic-chat", "numpy", "opencv-python-headless", "pillow", "scipy", "scikit-learn", "torch",
-              "onnxruntime", "transformers")  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -284,71 +275,6 @@ def looker(examiner: Examiner) -> Look:
     return lambda data, name: judge(
         take_in(data, name=name), examiner.encoder, examiner.calibration, Stopping()
     )
-
-
-def provenance(
-    options: argparse.Namespace, examples: list[Example], models: dict[str, str], maker: str, threshold: float
-) -> dict[str, Any]:
-    """What made the figures: options, versions, hashes."""
-    digest = hashlib.sha256()
-    for e in sorted(examples, key=lambda e: e.id):
-        parts = [e.path.read_bytes(), e.mask.read_bytes() if e.mask else b""]
-        digest.update(
-            "\0".join([e.id, e.label, *(hashlib.sha256(part).hexdigest() for part in parts)]).encode()
-        )
-    return {
-        "options": {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in vars(options).items()
-            if name not in UNSTATED
-        },
-        "data": {
-            "sha256": digest.hexdigest(),
-            "images": dict(Counter(e.label for e in examples)),
-            "forged": sum(e.forged and e.label == "tampered" for e in examples),
-            "of_sources_in_training": sum(e.in_training for e in examples),
-        },
-        "models": models,
-        "models_and_code": maker,
-        "mask_threshold": threshold,
-        "commit": commit(),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def commit() -> str | None:
-    """Of the checkout; "+" when files differ from it."""
-    try:
-        words = [
-            "git",
-            "-C",
-            str(Path(__file__).parent),
-            "describe",
-            "--always",
-            "--dirty=+",
-            "--abbrev=40",
-            "--exclude=*",
-        ]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def headline(about: dict[str, Any]) -> str:
-    data = about["data"]
-    images = ", ".join(f"{count} {label}" for label, count in data["images"].items())
-    made = f"models and code {about['models_and_code'][:12]}, commit {about['commit']}"
-    line = f"{images}; data {data['sha256'][:12]}, {made}"
-    if shared := data["of_sources_in_training"]:
-        line += f"\n{shared} are of sources that the split `train` has too: unseen sources come out worse"
-    return line
-
-
-def keep(path: Path, suite: str, result: dict[str, Any]) -> None:
-    """Put one suite's result into `path`; those of other suites stay."""
-    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    write_json(path, known | {suite: result})
 
 
 if __name__ == "__main__":

@@ -14,6 +14,11 @@ Pairs = Sequence[tuple[Example, Row]]
 LABELS = [*CLASSES, "inconclusive"]
 
 
+def photographic(pairs: Pairs) -> Pairs:
+    """Those that were examined; screenshots, and forgeries made for the run, apart."""
+    return [(e, r) for e, r in pairs if r.error is None and not e.screenshot and not e.forged]
+
+
 def told(pairs: Pairs) -> dict[str, dict[str, int]]:
     """True class -> how many were given each label."""
     return {

@@ -190,16 +190,12 @@ def calibration(**changes: Any) -> "Calibration":
     return Calibration(**points | changes)
 
 
-def finding(kind: str, supports: Supports = "neutral", strength: float = 0.0, k: int = 1) -> Finding:
-    return Finding(
-        id=f"E{k}",
-        kind=kind,
-        summary=f"The test {kind} reads 1.",
-        value=1,
-        supports=supports,
-        strength=strength,
-        false_alarm_rate=0.0,
-    )
+def finding(
+    kind: str, supports: Supports = "neutral", strength: float = 0.0, k: int = 1, **changes: Any
+) -> Finding:
+    plain = {"summary": f"The test {kind} reads 1.", "value": 1, "false_alarm_rate": 0.0}
+    told = {"id": f"E{k}", "kind": kind, "supports": supports, "strength": strength}
+    return Finding.model_validate(plain | told | changes)
 
 
 def change_map(mask: np.ndarray) -> "ChangeMap":

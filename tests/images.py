@@ -5,6 +5,17 @@ import sys
 import numpy as np
 from PIL import Image
 
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""EXIF orientation -> how pixels are stored that a viewer turns upright by it."""
+
 
 def photo(seed: int = 0, width: int = 96, height: int = 64) -> Image.Image:
     """A smooth scene with sensor-like noise."""

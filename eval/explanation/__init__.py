@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from eval.explanation.sheet import ANSWERS, ITEMS, JUDGED, SCORES
 from eval.explanation.systems import named
 from eval.files import of_shard
 from eval.files import write as write_file
+from eval.models import Once
 from eval.shortcuts import size_format
 from forensic_chat.errors import UsageError
 from forensic_chat.examiner import Examiner
@@ -64,27 +66,24 @@ def measure(
     grades. Raises UsageError, InputRejected, BackendUnavailable.
     """
     guards.not_trained_on(options.split)
-    clock = [time.perf_counter()]
+    start = time.perf_counter()
     folder = options.data.parent if options.data and options.data.is_file() else options.data
     asked = items.build(chosen, options.limit, folder)
     items.write(asked, options.out / ITEMS)
-    systems = [named(name, examiner) for name in options.system]
+    product = cache(lambda: Once(examiner()))
+    systems = [named(name, product) for name in options.system]
     names = [system.name for system in systems]
     if len(set(names)) < len(names):
         raise UsageError(f"two systems are called alike: {', '.join(names)}; rename one")
     config = JudgeConfig.load(options.judge) if options.judge else None
     if config:
         require_other_family(config, systems)
-    clock.append(time.perf_counter())
     mine = asked if options.shard is None else _part(asked, chosen, options.shard)
-    said = {}
-    for system in systems:
-        with bar(f"explanation, {system.name}") as on_step:
-            kept = of_shard(options.out / ANSWERS, options.shard)
-            said[system.name] = answers.complete(mine, system, kept, on_step)
+    with bar("explanation") as on_step:
+        kept = of_shard(options.out / ANSWERS, options.shard)
+        said, waited = answers.complete(mine, systems, kept, on_step)
     if options.shard is not None:
         return None
-    clock.append(time.perf_counter())
     found = {name: figures.lines(asked, mine) for name, mine in said.items()}
     write_scores(found, options.out / SCORES)
     first = names[0]
@@ -102,8 +101,7 @@ def measure(
             for name in names[1:]
         ],
     }
-    clock.append(time.perf_counter())
-    write_timings(clock, said, options.out / TIMINGS)
+    write_timings(time.perf_counter() - start - waited, said, options.out / TIMINGS)
     if config:
         result["judge"] = _judge(config, found, options.out)
     return about(asked, systems, options), result
@@ -170,11 +168,10 @@ def write_scores(found: dict[str, list[Line]], path: Path) -> None:
     )
 
 
-def write_timings(clock: list[float], said: dict[str, list[Answer]], path: Path) -> None:
-    """Seconds that the answers took when they were given, and those of the benchmark itself in this run. Kept
-    apart from the figures, which are the same every time."""
+def write_timings(own: float, said: dict[str, list[Answer]], path: Path) -> None:
+    """Seconds that the answers took when they were given (what systems share, the first one's hold), and `own`, those
+    of the benchmark itself in this run. Kept apart from the figures, which are the same every time."""
     answering = {name: round(sum(answer.seconds for answer in mine), 2) for name, mine in said.items()}
-    own = clock[1] - clock[0] + clock[3] - clock[2]
     total = sum(answering.values())
     share = round(own / total, 4) if total else None
     text = json.dumps({"answering": answering, "benchmark": round(own, 2), "overhead": share}, indent=1)

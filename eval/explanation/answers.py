@@ -1,4 +1,4 @@
-"""What each system answered, kept in an append-only JSONL file so that a stopped run goes on.
+"""What each system answered, kept in an append-only JSONL file so that a stopped run goes on after the last answer.
 
 An answer holds while the image, the questions and the system are the same; else it is asked for again and
 the later line holds.
@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -81,40 +82,53 @@ class Answer:
 
 def complete(
     items: Sequence[Item],
-    system: System,
+    systems: Sequence[System],
     path: Path,
     on_step: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Answer]:
-    """An answer of the system to every item, in that order; those that `path` lacks are taken from shards
-    beside it or asked for, and appended. Raises UsageError for a file with other content, BackendUnavailable."""
+) -> tuple[dict[str, list[Answer]], float]:
+    """By system, an answer to every item, in that order; and the seconds that those asked for now took.
+
+    Answers that `path` lacks are taken from shards beside it or asked for, and appended. All systems answer all items
+    of an image before the next image: they can share its examination, and items the prompt before their question.
+    What a loss of power may take is the last image's answers. Raises UsageError for a file with other content,
+    BackendUnavailable.
+    """
     earlier, length = read(path)
     shards = [answer for other in shards_beside(path) for answer in read(other)[0].values()]
     given = {(a.item, a.system, a.content, a.maker): a for a in shards}
-    maker = system.maker
-    found = []
+    found: dict[str, list[Answer]] = {system.name: [] for system in systems}
+    done, seconds = 0, 0.0
     with path.open("ab") as lines:
         lines.truncate(length)
-        for done, item in enumerate(items, 1):
-            content = item.content
-            known = earlier.get((item.id, system.name))
-            if known is None or (known.content, known.maker) != (content, maker):
-                known = given.get((item.id, system.name, content, maker))
-                known = known or ask(item, system, content, maker)
-                lines.write(json.dumps(asdict(known), ensure_ascii=False).encode() + b"\n")
-                lines.flush()
-                os.fsync(lines.fileno())
-                on_step(done, len(items))
-            found.append(known)
-    return found
+        for _, group in groupby(items, key=lambda item: item.example.id):
+            of_image = list(group)
+            for system in systems:
+                for item in of_image:
+                    done += 1
+                    key = (item.id, system.name, item.content, system.maker)
+                    known = earlier.get(key[:2])
+                    if known is None or (known.content, known.maker) != key[2:]:
+                        known = given.get(key)
+                        if known is None:
+                            known = ask(item, system, item.content, system.maker)
+                            seconds += known.seconds
+                        lines.write(json.dumps(asdict(known), ensure_ascii=False).encode() + b"\n")
+                        lines.flush()
+                        on_step(done, len(items) * len(systems))
+                    found[system.name].append(known)
+            os.fsync(lines.fileno())
+    return found, seconds
 
 
 def ask(item: Item, system: System, content: str, maker: str) -> Answer:
     """One new line."""
     start = time.perf_counter()
+    given, error = Given([]), None
     try:
         given = system.answer(item)
-    except (InputRejected, AnswerUnparsable) as error:
-        return Answer(item.id, system.name, content, maker, error=str(error))
+    except (InputRejected, AnswerUnparsable) as rejected:
+        error = str(rejected)
+    seconds = round(time.perf_counter() - start, 4)
     return Answer(
         item.id,
         system.name,
@@ -124,7 +138,8 @@ def ask(item: Item, system: System, content: str, maker: str) -> Answer:
         [finding.model_dump() for finding in given.evidence.findings],
         [region.model_dump(mode="json") for region in given.evidence.regions],
         given.note,
-        seconds=round(time.perf_counter() - start, 4),
+        error,
+        seconds,
     )
 
 

@@ -97,18 +97,19 @@ def score(what: Heard, truth: Truth, others: Sequence[Heard]) -> Scored:
     """Score one item. others: what the same system said to the same question about other images."""
     kind = KINDS[what.kind]
     found = facts(what.tested, truth, what.evidence, what.verdict, kind.general)
+    contradicted = contradictions(what.answers)
     failed, followed = _followed(what)
     iou = box_iou(what.boxes, truth.boxes, truth.size) if truth.label == "tampered" else None
     shares = {
         "correctness": _correctness(what.verdict, truth.label, iou),
         "specificity": 100 * specificity(what.own_words, [other.own_words for other in others]),
-        "logical_consistency": 100 * consistency(what.answers),
+        "logical_consistency": 100 * consistency(contradicted),
         "factual_accuracy": 100 * accuracy(found),
         "instruction_following": 100 * followed,
     }
     cap = _cap(what.verdict, truth.label)
     aspects = {aspect: round(min(cap, shares[aspect]), 2) for aspect in ASPECTS}
-    return Scored(aspects, what.verdict, iou, found, contradictions(what.answers), failed)
+    return Scored(aspects, what.verdict, iou, found, contradicted, failed)
 
 
 def _correctness(verdict: Label | None, label: Label, iou: float | None) -> float:

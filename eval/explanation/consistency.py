@@ -4,6 +4,7 @@ part.
 
 import re
 from collections.abc import Sequence
+from math import prod
 
 from eval.explanation.reading import Reading, asserted, speaks_of_probability
 from forensic_chat.mllm.claims import ParsedClaim
@@ -48,12 +49,9 @@ def contradictions(answers: Sequence[Reading]) -> list[str]:
     return [name for name, applies in holds.items() if applies]
 
 
-def consistency(answers: Sequence[Reading]) -> float:
-    """0..1: the product of what the contradictions leave."""
-    share = 1.0
-    for name in contradictions(answers):
-        share *= KEEPS[name]
-    return share
+def consistency(found: Sequence[str]) -> float:
+    """0..1: the product of what `contradictions` leave."""
+    return prod(KEEPS[name] for name in found)
 
 
 def _probability_contradicts(answer: Reading) -> bool:

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Item:
         """The questions, the opening first."""
         return (OPENING, *KINDS[self.kind].wordings[self.wording])
 
-    @property
+    @cached_property
     def content(self) -> str:
         """SHA-256 of the image's file and the questions: what an answer depends on."""
         digest = hashlib.sha256(self.example.path.read_bytes())

@@ -4,6 +4,7 @@ another image as well.
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from eval.explanation.reading import Reading, asserted, speaks_of_probability
 from forensic_chat.mllm.claims import ParsedClaim
@@ -49,6 +50,7 @@ def _only_verdict(piece: ParsedClaim) -> bool:
     return not _is_bound(piece) and (speaks_of_probability(piece.text) or bool(asserted(piece.text)))
 
 
+@cache
 def _fingerprint(piece: ParsedClaim) -> Fingerprint:
     """A sentence's figures, and its words in runs of three."""
     figures = re.findall(r"\d(?:[\d.,]*\d)?", piece.text)

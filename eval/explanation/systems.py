@@ -14,6 +14,7 @@ from eval.explanation.answers import Given, System
 from eval.explanation.endpoint import Endpoint, EndpointConfig
 from eval.explanation.facts import Evidence
 from eval.explanation.items import Item
+from eval.models import Once
 from eval.rows import DECIDES, made_by
 from forensic_chat.data.protocol import answer_prefix
 from forensic_chat.errors import AnswerUnparsable, UsageError
@@ -196,7 +197,8 @@ def _recorded(path: Path) -> tuple[dict[str, dict[str, Any]], str]:
 def named(name: str, examiner: Callable[[], Examiner]) -> System:
     """embedded, embedded-base, template, FILE.jsonl with answers, or FILE.yaml with an endpoint.
 
-    examiner: called when an Examiner is needed. Raises UsageError for another name.
+    examiner: called when one is needed; all systems should get the same `Once`, so that an image is examined once for
+    all. Raises UsageError for another name.
     """
     path = Path(name)
     match path.suffix:
@@ -207,7 +209,7 @@ def named(name: str, examiner: Callable[[], Examiner]) -> System:
     if name == "embedded":
         return ExaminerSystem(examiner())
     if name == "embedded-base":
-        return ExaminerSystem(Examiner.load(backend=untuned()), name)
+        return ExaminerSystem(Once(examiner(), untuned()), name)
     if name == "template":
         return Template(examiner())
     raise UsageError(

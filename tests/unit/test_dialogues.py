@@ -36,7 +36,8 @@ from forensic_chat.data.statements import (
 from forensic_chat.data.terms import TERMS
 from forensic_chat.mllm.claims import ParsedClaim, parse_rationale, parse_reply
 from forensic_chat.mllm.verify import uncited_fault, verify
-from forensic_chat.schema import Claim, Finding, Label, Probabilities, Region, Supports
+from forensic_chat.schema import Claim, Label, Probabilities, Region, Supports
+from tests import factories
 
 SEEDS = range(200)
 VALUES: dict[str, tuple[str | float | int | None, ...]] = {
@@ -86,13 +87,12 @@ def test_every_sentence_of_every_answer_passes_our_own_checks_and_fits(seeds: ra
 
 
 STATES = [
-    Finding(
-        id="E1",
-        kind=kind,
+    factories.finding(
+        kind,
+        supports,
+        strength,
         summary="",
         value=value,
-        supports=supports,
-        strength=strength,
         false_alarm_rate=0.1,
         region=region if supports in ("synthetic", "tampered") else None,
     )
@@ -463,15 +463,8 @@ def marked(label: Label) -> Case:
         ("copymove.matches", 0, "neutral", 0.0, None),
     ]
     findings = [
-        Finding(
-            id=f"E{k}",
-            kind=kind,
-            summary="",
-            value=value,
-            supports=supports,
-            strength=strength,
-            false_alarm_rate=0.05,
-            region=region,
+        factories.finding(
+            kind, supports, strength, k, summary="", value=value, false_alarm_rate=0.05, region=region
         )
         for k, (kind, value, supports, strength, region) in enumerate(rows, 1)
     ]

@@ -7,7 +7,9 @@ from random import Random
 import pytest
 
 from eval import dialogues
-from eval.dialogues import SCRIPTS, TURNS, Talk, figures, held, run
+from eval.dialogues import checks, figures, held, run
+from eval.dialogues.checks import Talk
+from eval.dialogues.scripts import SCRIPTS, TURNS
 from forensic_chat.errors import UsageError
 from forensic_chat.examiner import Examiner
 from forensic_chat.mllm.backends.scripted import ScriptedBackend
@@ -100,14 +102,14 @@ def test_a_folder_without_images_is_an_error(examiner: Examiner, tmp_path: Path)
 def test_every_check_can_fail(check: str, wrong: str) -> None:
     said = examination()
     talk = Talk(said, ["Why?", "And?"], ["The noise [E2].", wrong], [[], []], [[], []])
-    assert getattr(dialogues, check)(talk) is False
+    assert getattr(checks, check)(talk) is False
 
 
 def test_an_unverified_claim_fails() -> None:
     said = examination()
     assert said.rationale is not None
     talk = Talk(said, ["Why?"], ["So."], [said.rationale.claims], [[]])
-    assert not dialogues.verified(talk)
+    assert not checks.verified(talk)
 
 
 def test_figures_name_what_failed() -> None:

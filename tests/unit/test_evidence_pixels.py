@@ -10,6 +10,7 @@ from PIL import Image
 from forensic_chat.evidence import copymove, ghosts, jpeg, noise, spectrum
 from forensic_chat.evidence.observation import Observation
 from forensic_chat.imaging.intake import ExaminedImage, take_in
+from tests.images import TURNS
 from tests.unit.evidence_images import Pixels, encoded, overlap, saved, scene, taken
 
 BOX = (96, 80, 224, 192)
@@ -191,22 +192,11 @@ class TestSpectrum:
         assert spectrum.observe(taken(scene(100, 90))) == []
 
 
-_UNTURN = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
 def turned(pixels: Pixels, orientation: int) -> tuple[ExaminedImage, Pixels]:
     """An image that is stored turned and shown as `pixels`, and its stored pixels."""
     picture = Image.fromarray(pixels)
     if orientation > 1:
-        picture = picture.transpose(_UNTURN[orientation])
+        picture = picture.transpose(TURNS[orientation])
     exif = Image.Exif()
     exif[274] = orientation
     buffer = io.BytesIO()

@@ -169,7 +169,9 @@ def finished(tmp_path: Path) -> Path:
     chosen = items.build(pictures.write(tmp_path / "pictures", 3, 0), 6, None)
     items.write(chosen, tmp_path / sheet.ITEMS)
     found = {
-        kind.name: figures.lines(chosen, answers.complete(chosen, kind(), tmp_path / sheet.ANSWERS))
+        kind.name: figures.lines(
+            chosen, answers.complete(chosen, [kind()], tmp_path / sheet.ANSWERS)[0][kind.name]
+        )
         for kind in (planted.Sound, planted.BoilerPlate)
     }
     write_scores(found, tmp_path / sheet.SCORES)

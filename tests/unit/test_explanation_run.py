@@ -15,7 +15,7 @@ from PIL import Image
 
 from eval import run
 from eval.examples import Example
-from eval.explanation import answers, figures, items, pictures, truth
+from eval.explanation import answers, figures, items, pictures, systems, truth
 from eval.explanation.aspects import ASPECTS
 from eval.explanation.endpoint import Endpoint, EndpointConfig, picture
 from eval.explanation.kinds import KINDS
@@ -120,15 +120,15 @@ def test_a_stopped_run_goes_on_and_asks_nothing_twice(tmp_path: Path, examiner: 
     chosen = items.build(pictures.write(tmp_path, 3, 0), None, None)
     path, system = tmp_path / "answers.jsonl", Counts()
     with pytest.raises(KeyboardInterrupt):
-        answers.complete(chosen, system, path)
+        answers.complete(chosen, [system], path)
     path.write_bytes(path.read_bytes() + b'{"item": "torn')
     system.asked = -5
-    found = answers.complete(chosen, system, path)
+    found, _ = answers.complete(chosen, [system], path)
     assert system.asked == 0
-    assert [answer.item for answer in found] == [item.id for item in chosen]
-    assert answers.complete(chosen, system, path) == found
+    assert [answer.item for answer in found["sound"]] == [item.id for item in chosen]
+    assert answers.complete(chosen, [system], path) == (found, 0.0)
     system.maker, system.asked = "2", -9  # another version answers anew
-    answers.complete(chosen, system, path)
+    answers.complete(chosen, [system], path)
     assert system.asked == 0
     path.write_text("notes\n")
     with pytest.raises(UsageError, match="choose another --out"):
@@ -193,6 +193,40 @@ def test_each_item_is_a_conversation_of_its_own(data: Path, examiner: Examiner) 
         system.answer(item)
     assert asked[0] == 1  # examined once
     assert set(asked[1:]) == {3}  # no question hears of another
+
+
+def test_an_image_is_looked_at_once_by_all_systems(
+    data: Path, tmp_path: Path, examiner: Examiner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, read = [], dict[str, list[str]]()
+
+    class Counts(SpotEncoder):
+        def perceive(self, pixels: np.ndarray) -> Any:
+            looks.append(pixels.shape)
+            return super().perceive(pixels)
+
+    class Reads(ScriptedBackend):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def generate(self, conversation: Any, **options: Any) -> Iterator[str]:
+            image = str(conversation.images[0].tobytes())
+            if image not in read.setdefault(self.name, [])[-1:]:
+                read[self.name].append(image)
+            return super().generate(conversation, **options)
+
+    monkeypatch.setattr(Examiner, "_seeing", (Counts(), examiner.calibration))
+    monkeypatch.setattr(Counts, "look_again", lambda *_: 0.5)
+    monkeypatch.setattr(systems, "untuned", lambda: Reads("base"))
+    out = tmp_path / "out"
+    words = ["--data", str(data), "--system", "embedded", "embedded-base", "template"]
+    measure(out, Examiner(backend=Reads("shipped")), *words)
+    images = len(list(data.glob("[!m]*/*")))
+    assert len(looks) == images
+    assert {name: len(seen) for name, seen in read.items()} == {"shipped": images, "base": images}
+    timings = json.loads((out / "timings.json").read_text("utf-8"))
+    assert timings["benchmark"] > 0
+    assert list(timings["answering"]) == ["embedded", "embedded-base", "template"]
 
 
 def test_a_rationale_by_code_is_not_the_models(data: Path, examiner: Examiner) -> None:

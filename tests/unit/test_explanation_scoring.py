@@ -183,7 +183,7 @@ ODD, EVEN = "The noise is inconsistent [E1]", "The noise is unremarkable [E1]"
 def test_contradictions(expected: str | None, answers: list[str]) -> None:
     read_answers = list(map(read, answers))
     assert contradictions(read_answers) == ([expected] if expected else [])
-    assert consistency(read_answers) == (KEEPS[expected] if expected else 1.0)
+    assert consistency(contradictions(read_answers)) == (KEEPS[expected] if expected else 1.0)
 
 
 def test_specificity_wants_this_image() -> None:

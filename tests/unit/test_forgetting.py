@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eval import forgetting
-from eval.forgetting import Causal, Check, checks, run, texts
+from eval.forgetting import run
+from eval.retention.checks import Check, checks, texts
+from eval.retention.figures import show
+from eval.retention.speakers import Causal
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,7 +76,7 @@ def test_a_forgetful_model_is_found_out(tmp_path: Path) -> None:
     assert len(found["lost"]) > len(found["gained"])
     stored = json.loads((tmp_path / "results.json").read_text("utf-8"))["forgetting"]
     assert stored["figures"]["checks"]["tuned"] == found["checks"]["tuned"]
-    assert "forgotten: yes" in forgetting.show(found)
+    assert "forgotten: yes" in show(found)
 
 
 def test_a_model_that_kept_everything_is_not_accused_and_a_run_goes_on(tmp_path: Path) -> None:

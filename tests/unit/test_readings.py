@@ -13,6 +13,7 @@ from forensic_chat.mllm.prompts import _finding_line
 from forensic_chat.mllm.verify import verify
 from forensic_chat.schema import Claim, Finding, Probabilities, Supports
 from forensic_chat.wording import BASE_RATE
+from tests import factories
 
 EVEN = Probabilities(real=0.8, synthetic=0.1, tampered=0.1)
 
@@ -20,15 +21,7 @@ EVEN = Probabilities(real=0.8, synthetic=0.1, tampered=0.1)
 def finding(
     kind: str, value: float | int | str | None, strength: float, supports: Supports = "neutral"
 ) -> Finding:
-    return Finding(
-        id="E1",
-        kind=kind,
-        summary="",
-        value=value,
-        supports=supports,
-        strength=strength,
-        false_alarm_rate=0.05,
-    )
+    return factories.finding(kind, supports, strength, summary="", value=value, false_alarm_rate=0.05)
 
 
 def score(kind: str, value: float, supports: Supports = "neutral") -> Finding:

@@ -11,6 +11,7 @@ import pytest
 from forensic_chat.data.dialogues import verdict_answer
 from forensic_chat.data.protocol import answer_prefix
 from forensic_chat.schema import Finding, Label, Probabilities, Region
+from tests import factories
 from tests.factories import case as made_up
 from train.examinations import Examined, Seen
 from train.rewards import (
@@ -34,16 +35,7 @@ WEIGHTS = (0.5, 1.0, 1.0, 1.0, 0.5, 1.0, 0.25, 0.5)
 def finding(
     k: int, kind: str, value: Any, supports: Any = "neutral", strength: float = 0.0, **more: Any
 ) -> Finding:
-    return Finding(
-        id=f"E{k}",
-        kind=kind,
-        summary="",
-        value=value,
-        supports=supports,
-        strength=strength,
-        false_alarm_rate=0.0,
-        **more,
-    )
+    return factories.finding(kind, supports, strength, k, summary="", value=value, **more)
 
 
 def mask_png(box: tuple[int, int, int, int]) -> str:

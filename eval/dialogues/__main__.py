@@ -1,0 +1,5 @@
+import sys
+
+from eval.dialogues import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""What `eval.forgetting` reads and asks, and whom."""
