@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from forensic_chat.errors import UsageError
 from forensic_chat.imaging.intake import ExaminedImage, take_in
 from forensic_chat.report import pictures, tables
-from forensic_chat.report.custody import write
+from forensic_chat.report.custody import write, write_pdf
 from forensic_chat.schema import Box, Examination
 from forensic_chat.ui.memory import Held, Memory, owner
 
@@ -33,6 +34,14 @@ def routes(memory: Memory) -> APIRouter:
     def report(key: str, request: Request) -> Response:
         held, found = examined(key, request)
         return _download(write(_image(held), found), "report.html", "text/html")
+
+    @router.get("/tab/{key}/report.pdf")
+    def printed(key: str, request: Request) -> Response:
+        held, found = examined(key, request)
+        try:
+            return _download(write_pdf(_image(held), found), "report.pdf", "application/pdf")
+        except UsageError as error:
+            raise HTTPException(501, str(error)) from None
 
     @router.get("/tab/{key}/native/{region}.png")
     def native(key: str, region: str, request: Request) -> Response:
@@ -75,7 +84,7 @@ def _box(examination: Examination, name: str) -> Box:
     raise HTTPException(404, "There is no such region.")
 
 
-def _download(content: str, name: str, kind: str) -> Response:
+def _download(content: str | bytes, name: str, kind: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(content, media_type=kind, headers=headers)
 

@@ -1,14 +1,15 @@
 """One image: its result on the left, questions about it on the right."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from forensic_chat.errors import Cancelled, ForensicChatError
+from forensic_chat.errors import Cancelled, ForensicChatError, UsageError
 from forensic_chat.imaging.intake import take_in
+from forensic_chat.report import pdf
 from forensic_chat.report.fragments import context
 from forensic_chat.settings import settings
 from forensic_chat.streaming import written_aside
@@ -19,11 +20,13 @@ from forensic_chat.ui.suggestions import COUNT, suggestions
 from forensic_chat.wording import CHECKED, MARKS
 
 if TYPE_CHECKING:
-    from forensic_chat.dialogue import Reply
+    from forensic_chat.dialogue import Dialogue, Reply
     from forensic_chat.examiner import Examiner
 
 GONE = "This image is no longer in memory; drop it again."
 _LOST = "The upload did not arrive; drop the image again."
+_OTHER_GONE = "The image to compare with is no longer in memory; choose another."
+_HIDE = gr.update(visible=False)
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Of every event of the page."""
@@ -74,10 +77,15 @@ class Examine:
         stop = gr.Button("Stop the answer", size="sm", visible=False)
         with gr.Column(elem_classes="fc-suggestions"):
             offers = [gr.Button(size="sm", visible=False) for _ in range(COUNT)]
-        asking = [chat, question, stop, *offers]
+        other = gr.Dropdown(
+            [], label="Another image of the history to compare it with", visible=False, elem_id="other"
+        )
+        compare = gr.Button("Compare the two", size="sm", visible=False)
+        asking = [chat, question, stop, *offers, other, compare]
         question.submit(self.ask, question, asking, **QUIET)
         for offer in offers:
             offer.click(self.ask, offer, asking, **QUIET)
+        compare.click(self.compare, other, asking, **QUIET)
         chat.clear(self.restart, None, asking, queue=False, **QUIET)
         stop.click(self.stop, None, None, queue=False, **QUIET)
         return asking
@@ -114,16 +122,16 @@ class Examine:
         tab = self._memory.of(request)
         held = tab.current if tab else None
         if tab is None or held is None or held.dialogue is not None:
-            return [gr.skip() for _ in range(5 + COUNT)]
+            return [gr.skip() for _ in self.outputs]
         try:
             held.dialogue = self._examiner.open(held.data, name=held.name, cancel=held.stop)
         except Cancelled:
-            return [gr.skip() for _ in range(5 + COUNT)]
+            return [gr.skip() for _ in self.outputs]
         except ForensicChatError as error:
             tab.drop(held)
             return [message(str(error), error=True), "", *_mute()]
         self._memory.trim(held)
-        return self.show(tab) if tab.current is held else [gr.skip() for _ in range(5 + COUNT)]
+        return self.show(tab) if tab.current is held else [gr.skip() for _ in self.outputs]
 
     def show(self, tab: Tab) -> list[Any]:
         """The tab's current image, for `outputs`."""
@@ -137,7 +145,9 @@ class Examine:
             "Examination (JSON)": f"{address}/examination.json",
             "Report (HTML, signed)": f"{address}/report.html",
         }
-        return [part("verdict.html", **shown), part("result.html", **shown), *_listen(held)]
+        if _printable():
+            shown["downloads"]["Report (PDF, signed)"] = f"{address}/report.pdf"
+        return [part("verdict.html", **shown), part("result.html", **shown), *_listen(tab, held)]
 
     def nothing(self) -> list[Any]:
         """For `outputs`: there is no image."""
@@ -145,19 +155,40 @@ class Examine:
 
     def ask(self, question: str, request: gr.Request) -> Generator[list[Any]]:
         """Answer a question in pieces, then with its claims' checks; nothing while another is answered."""
+        if question.strip():
+            yield from self._talk(request, lambda known, stop: known.ask(question, cancel=stop))
+
+    def compare(self, key: str | None, request: gr.Request) -> Generator[list[Any]]:
+        """Set another image of this tab beside the one that is shown; another's key compares nothing."""
+        tab = self._memory.of(request)
+        other = tab.images.get(key or "") if tab else None
+        if other is None or other.dialogue is None:
+            gone = {"role": "assistant", "content": _OTHER_GONE}
+            there = tab.current if tab else None
+            if tab is not None and there is not None and there.dialogue is not None:
+                shown, *rest = _listen(tab, there)
+                yield [[*shown, gone], *rest]
+            return
+        examination = other.dialogue.examination
+        yield from self._talk(request, lambda known, stop: known.compare(examination, cancel=stop))
+
+    def _talk(
+        self, request: gr.Request, begin: "Callable[[Dialogue, threading.Event], Reply]"
+    ) -> Generator[list[Any]]:
+        """The tab's conversation while the reply that `begin` gives is written."""
         tab = self._memory.of(request)
         held = tab.current if tab else None
-        if held is None or held.dialogue is None:
+        if tab is None or held is None or held.dialogue is None:
             yield [[{"role": "assistant", "content": GONE}], *_mute()[1:]]
             return
-        if held.busy or not question.strip():
+        if held.busy:
             return
         held.busy, held.stop = True, threading.Event()
+        reply = begin(held.dialogue, held.stop)
         answer = {"role": "assistant", "content": "…"}
-        held.shown += [{"role": "user", "content": question}, answer]
+        held.shown += [{"role": "user", "content": reply.question}, answer]
         try:
             yield _writing(held)
-            reply = held.dialogue.ask(question, cancel=held.stop)
             for _ in written_aside(reply, held.stop):
                 answer["content"] = reply.text
                 yield _writing(held)
@@ -168,18 +199,18 @@ class Examine:
             answer["content"] = str(error)
         finally:
             held.busy = False
-        if tab is not None and tab.current is held:
-            yield _listen(held)
+        if tab.current is held:
+            yield _listen(tab, held)
 
     def restart(self, request: gr.Request) -> list[Any]:
         """Forget what was said about the image."""
         tab = self._memory.of(request)
         held = tab.current if tab else None
-        if held is None or held.dialogue is None:
+        if tab is None or held is None or held.dialogue is None:
             return _mute()
         held.stop.set()
         held.dialogue, held.shown = held.dialogue.with_history([]), []
-        return _listen(held)
+        return _listen(tab, held)
 
     def stop(self, request: gr.Request) -> None:
         """Stop the answer that is being written."""
@@ -190,18 +221,22 @@ class Examine:
 
 def _mute() -> list[Any]:
     """The conversation's components with nothing to talk about."""
-    return [[], gr.update(value="", interactive=False), gr.update(visible=False), *_offers([])]
+    return [[], gr.update(value="", interactive=False), _HIDE, *_offers([]), _HIDE, _HIDE]
 
 
 def _writing(held: Held) -> list[Any]:
-    return [held.shown, gr.update(value="", interactive=False), gr.update(visible=True), *_offers([])]
+    muted = gr.update(value="", interactive=False)
+    return [held.shown, muted, gr.update(visible=True), *_offers([]), _HIDE, _HIDE]
 
 
-def _listen(held: Held) -> list[Any]:
+def _listen(tab: Tab, held: Held) -> list[Any]:
     assert held.dialogue is not None
     asked = [message["content"] for message in held.shown if message["role"] == "user"]
     offers = _offers(suggestions(held.dialogue.examination, asked))
-    return [held.shown, gr.update(interactive=True), gr.update(visible=False), *offers]
+    choices = [(other.described, other.key) for other in tab.examined() if other is not held]
+    first, there = choices[0][1] if choices else None, bool(choices)
+    others = [gr.update(choices=choices, value=first, visible=there), gr.update(visible=there)]
+    return [held.shown, gr.update(interactive=True), _HIDE, *offers, *others]
 
 
 def _offers(questions: list[str]) -> list[Any]:
@@ -210,9 +245,19 @@ def _offers(questions: list[str]) -> list[Any]:
 
 
 def _with_checks(reply: "Reply") -> str:
-    """The answer, and under it what became of each claim in it."""
+    """The answer, and under it what became of each claim in it, and what a second look found."""
     lines = [reply.text]
     for claim in reply.claims:
         cited = ", ".join([*claim.findings, *([claim.region] if claim.region else [])])
         lines.append(f"{MARKS[claim.verified]} {CHECKED[claim.verified]} [{cited}]: {claim.check}")
+    lines += [f"{finding.id}, from another look: {finding.summary}" for finding in reply.findings]
     return "\n".join(lines[:1] + [""] * bool(lines[1:]) + lines[1:])
+
+
+def _printable() -> bool:
+    """Whether reports can be had as PDF here."""
+    try:
+        pdf.ready()
+    except UsageError:
+        return False
+    return True

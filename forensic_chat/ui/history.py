@@ -6,7 +6,7 @@ import gradio as gr
 
 from forensic_chat.ui.examine import QUIET, Examine
 from forensic_chat.ui.fragments import message
-from forensic_chat.ui.memory import Held, Memory, Tab
+from forensic_chat.ui.memory import Memory, Tab
 
 _EMPTY = "Nothing was examined in this tab yet."
 _KEPT = "Kept in memory for this tab alone, and forgotten when it closes."
@@ -74,18 +74,10 @@ def _listed(tab: Tab | None) -> list[Any]:
     images = tab.examined() if tab else []
     current = tab.current if tab else None
     there = bool(images)
-    choices = [(_described(held), held.key) for held in images]
+    choices = [(held.described, held.key) for held in images]
     value = current.key if current in images and current else images[0].key if there else None
     return [
         gr.update(value=message(_EMPTY), visible=not there),
         gr.update(choices=choices, value=value, visible=there),
         *[gr.update(visible=there) for _ in range(3)],
     ]
-
-
-def _described(held: Held) -> str:
-    assert held.dialogue is not None
-    said, asked = held.dialogue.examination.verdict, len(held.shown) // 2
-    questions = f", {asked} {'question' if asked == 1 else 'questions'}" if asked else ""
-    name = held.dialogue.examination.image.name
-    return f"{name}: {said.label}, {said.confidence}{questions} ({held.at:%H:%M})"

@@ -47,6 +47,15 @@ class Held:
     busy: bool = False
 
     @property
+    def described(self) -> str:
+        """The image in a line, once it is examined: name, verdict, questions, time."""
+        assert self.dialogue is not None
+        said, asked = self.dialogue.examination.verdict, len(self.shown) // 2
+        questions = f", {asked} {'question' if asked == 1 else 'questions'}" if asked else ""
+        name = self.dialogue.examination.image.name
+        return f"{name}: {said.label}, {said.confidence}{questions} ({self.at:%H:%M})"
+
+    @property
     def size(self) -> int:
         """Bytes, of the file and of its pixels once it is examined."""
         image = self.dialogue.examination.image if self.dialogue else None

@@ -98,6 +98,10 @@ def test_from_upload_to_download(browser: Any, live: Live, forged: Path, tmp_pat
         page.get_by_role("link", name="Report (HTML, signed)").click()
     download.value.save_as(report := tmp_path / "report.html")
     assert check(report.read_bytes()).examination.image.name == forged.name
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Report (PDF, signed)").click()
+    download.value.save_as(tmp_path / "report.pdf")
+    assert check((tmp_path / "report.pdf").read_bytes()).examination.image.name == forged.name
     looking = page.context.new_page()
     looking.goto(report.as_uri())
     looking.get_by_role("heading", name="Tampered").wait_for()

@@ -21,8 +21,8 @@ FIRST_PAINT = 2.0
 desktop = pytest.mark.parametrize("browser", ["desktop"], indirect=True)
 
 
-def forged(folder: Path, name: str = "forged.png") -> Path:
-    grainy((160, 120, 320, 240), 0, 640, 480).save(path := folder / name)
+def forged(folder: Path, name: str = "forged.png", seed: int = 0) -> Path:
+    grainy((160, 120, 320, 240), seed, 640, 480).save(path := folder / name)
     return path
 
 
@@ -82,7 +82,7 @@ def test_history_goes_back_and_forgets(browser: Any, live: Live, tmp_path: Path)
     page.get_by_role("tab", name="History").click()
     page.get_by_text("Nothing was examined in this tab yet.").wait_for()
     page.get_by_role("tab", name="One image").click()
-    examine(page, forged(tmp_path, "first.png"))
+    examine(page, forged(tmp_path, "first.png", seed=1))
     page.get_by_role("button", name="Where exactly?").click()
     (tab,) = live.page.memory.tabs.values()
     held = tab.current
@@ -90,6 +90,11 @@ def test_history_goes_back_and_forgets(browser: Any, live: Live, tmp_path: Path)
     assert eventually(lambda: len(held.shown) == 2 and not held.busy)
     examine(page, forged(tmp_path, "second.png"))
     assert page.locator("#chat").get_by_text("Where exactly?").count() == 0
+    page.get_by_role("button", name="Compare the two").click()
+    page.locator("#chat").get_by_text('For the other image, "first.png"').wait_for()
+    assert "first.png" in page.get_by_label("Another image of the history to compare it with").input_value()
+    shoot(page, tmp_path / "comparison.png")
+    assert fits(page)
 
     page.get_by_role("tab", name="History").click()
     page.get_by_role("radio", name="first.png").check()

@@ -15,6 +15,8 @@ from forensic_chat.dialogue import Dialogue
 from forensic_chat.errors import BackendUnavailable, UsageError
 from forensic_chat.examiner import Examiner
 from forensic_chat.mllm.backends.scripted import ScriptedBackend
+from forensic_chat.report import pdf
+from forensic_chat.report.custody import check
 from forensic_chat.settings import settings
 from forensic_chat.streaming import written_aside
 from tests.factories import SpotEncoder, calibration
@@ -43,13 +45,15 @@ def tab(session: str = "a", browser: str = "one") -> Any:
     return SimpleNamespace(session_hash=session, cookies={memory.COOKIE: browser})
 
 
-def dropped(folder: Path, name: str = "forged.png") -> str:
-    grainy((24, 16, 48, 32)).save(path := folder / name)
+def dropped(folder: Path, name: str = "forged.png", seed: int = 0) -> str:
+    grainy((24, 16, 48, 32), seed).save(path := folder / name)
     return os.fspath(path)
 
 
-def examined(page: pages.Page, folder: Path, session: str = "a", name: str = "forged.png") -> list[Any]:
-    page.examine.receive(dropped(folder, name), tab(session))
+def examined(
+    page: pages.Page, folder: Path, session: str = "a", name: str = "forged.png", seed: int = 0
+) -> list[Any]:
+    page.examine.receive(dropped(folder, name, seed), tab(session))
     return page.examine.examine(tab(session))
 
 
@@ -218,6 +222,50 @@ def test_history_opens_an_image_with_its_conversation_and_forgets(page: pages.Pa
     assert page.history.refresh(tab())[0]["visible"]
 
 
+def test_two_images_of_a_tab_are_compared(page: pages.Page, tmp_path: Path) -> None:
+    *_, other, button = examined(page, tmp_path, name="first.png", seed=1)
+    assert (other["visible"], button["visible"]) == (False, False), "there is nothing to compare with"
+    first = page.memory.tabs["a"].current
+    assert first is not None
+    *_, other, button = examined(page, tmp_path, name="second.png")
+    assert [name.partition(":")[0] for name, _ in other["choices"]] == ["first.png"]
+    assert (other["value"], other["visible"], button["visible"]) == (first.key, True, True)
+    steps = [*page.examine.compare(first.key, tab())]
+    assert steps[0][-1]["visible"] is False, "not while it is answered"
+    *_, question, answer = steps[-1][0]
+    assert question["content"] == 'Compare it with the image "first.png".'
+    assert 'For the other image, "first.png": the verdict is' in answer["content"]
+    assert "verified [E" in answer["content"]
+    assert "first.png" in last(page.examine.ask("What did we speak about before?", tab()))
+    strange = examined(page, tmp_path, "b", "third.png")
+    assert strange[-1]["visible"] is False, "another tab's images are not offered"
+    (refused,) = page.examine.compare(first.key, tab("b"))
+    assert "no longer in memory" in refused[0][-1]["content"]
+    page.history.forget(first.key, tab())
+    (refused,) = page.examine.compare(first.key, tab())
+    assert "no longer in memory" in refused[0][-1]["content"]
+    assert refused[-1]["visible"] is False
+
+
+def test_another_look_s_findings_are_told(page: pages.Page, tmp_path: Path) -> None:
+    examined(page, tmp_path)
+    answer = last(page.examine.ask("Can you zoom into R1?", tab()))
+    assert answer.count(", from another look: Cut out at [") == 3
+    assert "another look" not in last(page.examine.ask("Where exactly?", tab()))
+
+
+def test_without_what_prints_there_is_no_pdf(
+    page: pages.Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise UsageError("a PDF needs WeasyPrint: pip install 'forensic-chat[pdf]', or take HTML")
+
+    monkeypatch.setattr(pdf, "ready", missing)
+    _, result, *_ = examined(page, tmp_path)
+    assert "report.html" in result
+    assert "report.pdf" not in result
+
+
 def test_suggestions_are_new_and_few(page: pages.Page, tmp_path: Path) -> None:
     examined(page, tmp_path)
     held = page.memory.tabs["a"].current
@@ -293,7 +341,9 @@ def test_archives_are_read_within_bounds(page: pages.Page, tmp_path: Path) -> No
     assert "not an intact zip" in [*page.batch.run([os.fspath(torn)], False, tab())][-1][1]
 
 
-def test_only_this_machine_is_answered_and_nothing_is_fetched(page: pages.Page, tmp_path: Path) -> None:
+def test_only_this_machine_is_answered_and_nothing_is_fetched(
+    page: pages.Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from starlette.testclient import TestClient
 
     built, app = server.build(page.examine._examiner, os.fspath(tmp_path))
@@ -314,8 +364,12 @@ def test_only_this_machine_is_answered_and_nothing_is_fetched(page: pages.Page, 
     held, batch = built.memory.tabs["a"].current, built.memory.tabs["a"].key
     assert held is not None
     stranger = TestClient(app, base_url="http://127.0.0.1")
+    monkeypatch.setenv("FORENSIC_CHAT_SIGNING_KEY", os.fspath(tmp_path / "key.pem"))
+    settings.cache_clear()
     for address, kind in {
         f"/tab/{held.key}/examination.json": "application/json",
+        f"/tab/{held.key}/report.html": "text/html; charset=utf-8",
+        f"/tab/{held.key}/report.pdf": "application/pdf",
         f"/tab/{held.key}/native/R1.png": "image/png",
         f"/tab/{held.key}/mask/R1.png": "image/png",
         f"/batch/{batch}/results.json": "application/json",
@@ -325,6 +379,8 @@ def test_only_this_machine_is_answered_and_nothing_is_fetched(page: pages.Page, 
         answer = here.get(address)
         assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
         assert stranger.get(address).status_code == 404
+    assert check(here.get(f"/tab/{held.key}/report.pdf").content).examination.image.name == "forged.png"
+    settings.cache_clear()
     assert here.get(f"/tab/{held.key}/native/R9.png").status_code == 404
 
 
