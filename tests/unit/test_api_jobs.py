@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,40 @@ def test_a_batch_of_files_and_archives(client: TestClient, tmp_path: Path) -> No
     assert "&lt;b&gt;.png" in page
     assert "<b>.png" not in page
     assert not list(tmp_path.rglob("*evil*"))
+
+
+def test_batches_at_a_time_each_get_their_own(stub: StubExaminer, tmp_path: Path) -> None:
+    """Eight clients, two keys, a batch each: every image is examined once, every row is in its own job, and
+    what clients wait for is not held up."""
+    with started(stub, tmp_path, queue_limit=16) as client:
+        stub.seconds = 0.01
+
+        def send(number: int) -> tuple[dict[str, str], Any]:
+            owner = A if number % 2 else B
+            files = [("files", (f"{number}-{k}.png", png(photo(3 * number + k)))) for k in range(3)]
+            answer = client.post("/v1/batches", files=files, data={"rationale": "false"}, headers=owner)
+            return owner, answer
+
+        with ThreadPoolExecutor(8) as pool:
+            sent = list(pool.map(send, range(8)))
+        assert [answer.status_code for _, answer in sent] == [202] * 8
+        now = client.post("/v1/examinations", files={"image": png()}, data={"rationale": "false"}, headers=A)
+        assert now.status_code == 201
+        kept = set[str]()
+        for number, (owner, answer) in enumerate(sent):
+            where = answer.headers["location"]
+            state = until(lambda: (s := client.get(where, headers=owner).json())["state"] == "done" and s)  # noqa: B023
+            names = [f"{number}-{k}.png" for k in range(3)]
+            assert [file["file"] for file in state["files"]] == names
+            assert state["failed"] == 0
+            rows = client.get(f"{where}/results.json", headers=owner).json()
+            assert [row["file"] for row in rows] == names
+            kept |= {file["examination"] for file in state["files"]}
+            problem(client.get(where, headers=B if owner is A else A), 404, "not_found")
+        assert len(kept) == 24
+        assert sorted(name for name in stub.examined if "-" in name) == sorted(
+            f"{number}-{k}.png" for number in range(8) for k in range(3)
+        )
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@"])
