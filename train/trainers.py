@@ -102,7 +102,8 @@ class SharedPromptTrainer(ForcedPrefixTrainer):
 
     A batch is one group: four rationales of a hundred tokens share a prompt of a thousand. Sampling and the
     reference take copies of the model with the adapter merged (`Merged`): the adapter's own layers, small as they
-    are, double the time a token takes. The image features (tower and projector are frozen) are computed once a step.
+    are, take about a quarter of a sampled token's time. The image features (tower and projector are frozen) are
+    computed once a step.
     """
 
     _pixels: Any = None

@@ -165,18 +165,19 @@ def test_grpo_stops_goes_on_and_keeps_the_best(
     assemble(llava, tmp_path / "shipped")
 
 
+def by_text(_: grpo.Scorer, reward: Any) -> Any:
+    """A reward by which the nonsense of a random model differs."""
+
+    def scored(completions: Any, **_: Any) -> list[float]:
+        return [sum(map(ord, completion[0]["content"])) % 97 for completion in completions]
+
+    scored.__name__ = reward.__name__
+    return scored
+
+
 def test_grpo_changes_the_adapter_and_nothing_else(
     llava: Path, folder: Path, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def by_text(_: grpo.Scorer, reward: Any) -> Any:
-        """A reward by which the nonsense of a random model differs."""
-
-        def scored(completions: Any, **_: Any) -> list[float]:
-            return [sum(map(ord, completion[0]["content"])) % 97 for completion in completions]
-
-        scored.__name__ = reward.__name__
-        return scored
-
     monkeypatch.setattr(grpo.Scorer, "_function", by_text)
     run(
         grpo,
@@ -194,6 +195,46 @@ def test_grpo_changes_the_adapter_and_nothing_else(
     assert any(not torch.equal(after[k].float(), before[k].float()) for k in after)
     reference = load_file(tmp_path / "run" / "checkpoint-2" / "ref" / "adapter_model.safetensors")
     assert all(torch.equal(reference[k].float(), before[k].float()) for k in before)
+
+
+def test_a_step_is_the_same_where_the_prompt_is_read_again(
+    llava: Path, folder: Path, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before sampling hands its gradient on, though the reference's adapter was at work in between."""
+    from safetensors.torch import load_file
+
+    monkeypatch.setattr(grpo.Scorer, "_function", by_text)
+    more = ("--max_steps", 1, "--save_steps", 1, "--learning_rate", 0.01, "--warmup_steps", 0, *GRPO[:4])
+    given = (
+        "--examined",
+        folder,
+        "--adapter",
+        tuned,
+        "--val_images",
+        1,
+        "--max_completion_length",
+        12,
+        *more,
+    )
+    run(grpo, "embedded/grpo.yaml", llava, tmp_path / "once", *given)
+    monkeypatch.setattr(grpo.SharedPromptTrainer, "_taken", lambda *_: None)
+    run(grpo, "embedded/grpo.yaml", llava, tmp_path / "again", *given)
+    once, again = (
+        load_file(tmp_path / name / "checkpoint-1" / "adapter_model.safetensors")
+        for name in ("once", "again")
+    )
+    norms = [rows_of_log(tmp_path / name)["grad_norm"] for name in ("once", "again")]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+    assert norms[0] > 0
+    assert all(torch.allclose(once[name], again[name], atol=1e-4) for name in once)
+
+
+def rows_of_log(out: Path) -> dict[str, float]:
+    """What the first step logged."""
+    logged: dict[str, float] = json.loads((out / "checkpoint-1" / "trainer_state.json").read_text())[
+        "log_history"
+    ][0]
+    return logged
 
 
 def test_grpo_wants_one_group_a_batch(llava: Path, folder: Path, tuned: Path, tmp_path: Path) -> None:
