@@ -2,8 +2,8 @@
 
     python -m train.recipe --corpus DIR --autoencoders DIR --out DIR [--minutes 110] [--stop-after STAGE]
 
-Examines training images, checks the training text, aligns the projector, tunes the language model's own vision tower,
-then SFT and GRPO; each stage starts from what the one before wrote. The command stops in time (exit code 75) and goes
+Examines training images, checks the training text, lets the untuned language model write the text that SFT holds it to,
+aligns the projector, tunes the language model's own vision tower, then SFT and GRPO; each stage starts from what the one before wrote. The command stops in time (exit code 75) and goes
 on when it is run again; what each stage took is kept in OUT/recipe.json and printed with the total. The last stage
 leaves OUT/shipped, the folder that `forensic_chat/weights/embedded/mllm` holds.
 """
@@ -47,12 +47,24 @@ def stages(corpus: Path, autoencoders: Path, out: Path) -> list[Stage]:
             ["-m", "train.examinations", "--corpus", str(corpus), "--out", str(out / "examined")],
         ),
         Stage("lint", ["-m", "train.lint", *examined], stops=False),
+        Stage("replay", ["-m", "train.replay", "--out", str(out / "own.jsonl")], stops=False),
         trainer("align", *examined),
         trainer(
             "visual",
             *("--corpus", str(corpus), "--autoencoders", str(autoencoders), "--start", str(out / "align")),
         ),
-        trainer("sft", *examined, "--start", str(out / "visual"), "--shipped", str(out / "tuned")),
+        trainer(
+            "sft",
+            *examined,
+            *(
+                "--own",
+                str(out / "own.jsonl"),
+                "--start",
+                str(out / "visual"),
+                "--shipped",
+                str(out / "tuned"),
+            ),
+        ),
         trainer(
             "grpo",
             *examined,

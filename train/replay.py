@@ -87,7 +87,7 @@ class Remembering(SFTTrainer):
         if not model.training:
             return computed
         forgot = self.forgot(model, self.own[int(torch.randint(len(self.own), ()))])
-        self._metrics["train"]["forgot"].append(float(forgot))
+        self._metrics["train"]["forgot"].append(float(forgot.detach()))
         return computed + self.weight * forgot / self.args.gradient_accumulation_steps
 
     def forgot(self, model: Any, ids: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ from forensic_chat.schema import Label
 from tests.factories import case as made_up
 from tests.factories import tiny_llava, tiny_qwen
 from tests.unit.test_rewards import examined, mask_png
-from train import align, grpo, models, sampling, sft, visual
+from train import align, grpo, models, replay, sampling, sft, visual
 from train.chunks import UNFINISHED
 from train.examinations import Examined, Seen, load, save
 
@@ -531,3 +531,42 @@ def test_the_gpu_configs_run_on_a_tiny_model_of_the_real_classes(
     )
     assert [row["step"] for row in rows_of(tmp_path / "grpo" / "rewards.csv")] == ["1"]
     assert (tmp_path / "grpo" / "best" / "adapter_model.safetensors").is_file()
+
+
+def test_sft_is_held_to_its_base_on_the_bases_own_text(llava: Path, folder: Path, tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Name a colour."}, {"role": "assistant", "content": "Blue."}]
+    own = tmp_path / "own.jsonl"
+    own.write_text(json.dumps({"messages": turns}) + "\n")
+    out = tmp_path / "run"
+    run(
+        sft,
+        "embedded/sft.yaml",
+        llava,
+        out,
+        *("--examined", folder, "--text_only", 2, "--pictured", 0, "--own", own, "--learning_rate", 0.1),
+        *("--max_steps", 2, "--save_steps", 2, "--gradient_accumulation_steps", 1, "--warmup_steps", 0),
+    )
+    log = json.loads((out / "checkpoint-2" / "trainer_state.json").read_text())["log_history"]
+    first, second = (step["forgot"] for step in log[:2])
+    assert first == pytest.approx(0, abs=1e-6), "a fresh adapter changes nothing"
+    assert second > 1e-4
+
+
+def test_the_bases_own_conversations_are_kept_where_they_say_something(
+    llava: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = iter(
+        [
+            [("What is a river, please?", True), ("Never ends", False), ("Hm", True)],
+            [("Water that flows. And it", False)],
+            [("And what is a lake, then?", True)],
+            [("Water that stands still.", True)],
+        ]
+    )
+    monkeypatch.setattr(replay, "continued", lambda *given: next(written))
+    made = replay.conversations(*models.load(models.ModelArguments(base_model=str(llava))))
+    said = [[turn["content"] for turn in next(made)["messages"]] for _ in range(2)]
+    assert said == [
+        ["What is a river, please?", "Water that flows."],
+        ["And what is a lake, then?", "Water that stands still."],
+    ]
