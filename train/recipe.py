@@ -2,10 +2,11 @@
 
     python -m train.recipe --corpus DIR --autoencoders DIR --out DIR [--minutes 110] [--stop-after STAGE]
 
-Examines training images, checks the training text, lets the untuned language model write the text that SFT holds it to,
-aligns the projector, tunes the language model's own vision tower, then SFT and GRPO; each stage starts from what the one before wrote. The command stops in time (exit code 75) and goes
-on when it is run again; what each stage took is kept in OUT/recipe.json and printed with the total. The last stage
-leaves OUT/shipped, the folder that `forensic_chat/weights/embedded/mllm` holds.
+Examines training images, checks the training text, lets the untuned language model write the text that SFT is held to,
+aligns the projector, tunes the language model's own vision tower, then SFT and GRPO; each stage starts from what the
+one before wrote. The command stops in time (exit code 75) and goes on when it is run again; what each stage took is
+kept in OUT/recipe.json and printed with the total. The last stage leaves OUT/shipped, the folder that
+`forensic_chat/weights/embedded/mllm` holds.
 """
 
 import argparse
