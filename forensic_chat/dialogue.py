@@ -116,6 +116,8 @@ class Dialogue:
         self._backend, self._conversation, self._looks, self._lock = backend, conversation, looks, lock
         self._opening = len(conversation.turns)
         self._looked: dict[Look, list[Finding]] = {}
+        self._found: list[Finding] = []
+        """What second looks of the history found, where they are not among those of `_looked`."""
         self._warned = False
 
     def ask(
@@ -179,15 +181,20 @@ class Dialogue:
 
         return Reply(question, write)
 
-    def with_history(self, exchanges: Sequence[tuple[str, str]]) -> "Dialogue":
+    def with_history(self, exchanges: Sequence[tuple[str, str]], found: Sequence[Finding] = ()) -> "Dialogue":
         """Another dialogue about the same examination, in which these questions were asked and so
-        answered."""
+        answered; found: what second looks found for these answers."""
         turns = list(self._conversation.turns[: self._opening])
         for question, answer in exchanges:
             turns += [follow_up(question), Turn("assistant", answer)]
         conversation = replace(self._conversation, turns=turns)
         other = Dialogue(self._backend, self.examination, conversation, self._looks, self._lock, self.changes)
-        other._opening, other._looked = self._opening, self._looked
+        other._opening = self._opening
+        looked = [finding for each in self._looked.values() for finding in each]
+        if all(finding in looked for finding in found):
+            other._looked = self._looked
+        else:  # found by another process: looks are taken again, under other ids
+            other._found = list({finding.id: finding for finding in found}.values())
         return other
 
     def _answered(self, asked: Conversation, reply: Reply, check: Stopping) -> Generator[str]:
@@ -216,7 +223,8 @@ class Dialogue:
     def _look(self, look: Look, check: Stopping) -> list[Finding]:
         """What another look shows, as findings; each is taken once."""
         if look not in self._looked:
-            first = 1 + len(self.examination.findings) + sum(map(len, self._looked.values()))
+            taken = [*self.examination.findings, *self._all_looked()]
+            first = 1 + max(int(finding.id.removeprefix("E")) for finding in taken)
             seen = (
                 self._looks.zoom(look.box, check)
                 if isinstance(look, Zoom)
@@ -276,8 +284,11 @@ class Dialogue:
         """The examination's, those of second looks that this conversation speaks of, and the reply's own."""
         said = _cited(" ".join(str(turn.content) for turn in asked.turns if turn.role == "assistant"))
         now = reply.findings if reply else []
-        looked = [finding for found in self._looked.values() for finding in found]
-        return [*self.examination.findings, *(f for f in looked if f.id in said or f in now)]
+        looked = (f for f in self._all_looked() if f.id in said or f in now)
+        return [*self.examination.findings, *looked]
+
+    def _all_looked(self) -> list[Finding]:
+        return [*self._found, *(finding for found in self._looked.values() for finding in found)]
 
     def _dropped(self, turns: Sequence[Turn]) -> int:
         """How many turns of a conversation, its end without a question, the model no longer reads."""

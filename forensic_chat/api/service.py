@@ -13,7 +13,7 @@ from forensic_chat.api.bodies import Options
 from forensic_chat.dialogue import Dialogue, Reply
 from forensic_chat.examiner import Examiner
 from forensic_chat.imaging.intake import ExaminedImage
-from forensic_chat.schema import Examination
+from forensic_chat.schema import Examination, Finding
 from forensic_chat.sessions.store import Exchange, Store
 
 REMEMBERED = 8
@@ -81,10 +81,11 @@ class Service:
         asked: str | Examination,
         hand_over: HandOver,
         cancel: threading.Event,
+        found: Sequence[Finding] = (),
     ) -> Reply:
-        """Answer a question, or set another examination beside this one, after what was said before. Raises what
-        `Dialogue.ask` raises."""
-        known = dialogue.with_history(before)
+        """Answer a question, or set another examination beside this one, after what was said and, by second looks,
+        found before. Raises what `Dialogue.ask` raises."""
+        known = dialogue.with_history(before, found)
         if isinstance(asked, str):
             reply = known.ask(asked, cancel=cancel, deadline=self._deadline)
         else:
@@ -108,7 +109,8 @@ class Service:
         of = (owner, image.sha256, image.name)
         dialogue = self._opened(of, lambda: self.store.image(examination), cancel, self._deadline)
         before = [(turn.question, turn.answer) for turn in said]
-        reply = self.answer(dialogue, before, asked, hand_over, cancel)
+        found = [Finding.model_validate(finding) for turn in said for finding in turn.findings]
+        reply = self.answer(dialogue, before, asked, hand_over, cancel, found)
         turn = Exchange(reply.question, reply.text, **found_in(reply))
         self.store.add_turn(owner, conversation, len(said), turn)
         return turn

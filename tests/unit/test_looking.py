@@ -99,6 +99,16 @@ class TestZoom:
         again = dialogue.with_history([("Zoom in", f"It was scored [{name}].")])
         assert "cut out" in read(again.ask(f"Explain {name}")).text
 
+    def test_what_another_process_found_keeps_its_number(self, examiner: Examiner) -> None:
+        before = read(examiner.open(grainy(BOX)).ask("Take a closer look"))
+        kept = [("Take a closer look", before.text)]
+        again = examiner.open(grainy(BOX)).with_history(kept, before.findings)
+        name = before.findings[0].id
+        assert "cut out" in read(again.ask(f"Explain {name}")).text
+        other = read(again.ask("Zoom into the upper left corner"))
+        assert not {f.id for f in other.findings} & {f.id for f in before.findings}
+        assert "cut out" in read(again.ask(f"Explain {name}")).text
+
     @pytest.mark.parametrize(
         ("question", "size"),
         [
