@@ -70,9 +70,9 @@ def test_a_score_is_low_up_to_the_share_of_its_class_and_open_above(
 
 
 def test_a_score_below_its_prior_accuses_nobody() -> None:
-    held = score("encoder.synthetic", 0.3, "synthetic")
+    held = score("encoder.synthetic", 0.2, "synthetic")
     assert not suspicious(held)
-    assert told("The encoder sees generator traces, with a whole-image score of 0.3", held).verified is False
+    assert told("The encoder sees generator traces, with a whole-image score of 0.2", held).verified is False
     assert suspicious(score("encoder.synthetic", 0.4, "synthetic"))
 
 

@@ -13,7 +13,15 @@ from forensic_chat.encoder import loading
 from forensic_chat.encoder.config import EncoderConfig
 from forensic_chat.encoder.loading import load
 from forensic_chat.encoder.maskhead import MaskHeads
-from forensic_chat.encoder.verdict import SUMMARY, VerdictHead, softmax, summarise_mask
+from forensic_chat.encoder.verdict import (
+    COPY_FROM,
+    COPY_SPAN,
+    SUMMARY,
+    VerdictHead,
+    softmax,
+    summarise_copy,
+    summarise_mask,
+)
 from forensic_chat.errors import WeightsCorrupted
 from tests.factories import ColourTower, calibration, verdict_head
 
@@ -63,7 +71,7 @@ def test_familiarity_falls_from_one_to_zero_with_the_distance() -> None:
 def test_the_masks_summary_is_finite_whatever_the_mask(cells: tuple[int, int]) -> None:
     for mask in (np.zeros(cells), np.ones(cells), RNG.random(cells)):
         summary = summarise_mask(mask.astype(np.float32), np.ones(cells, np.float32))
-        assert summary.shape == (len([name for name in SUMMARY if not name.startswith("tower")]),)
+        assert summary.shape == (len([name for name in SUMMARY if name.startswith("mask")]),)
         assert np.isfinite(summary).all()
 
 
@@ -129,3 +137,8 @@ def test_a_damaged_folder_is_named_in_one_line(shipped: Path, name: str, damage:
         load(shipped, shipped / "tower.onnx")
     assert "install the package again" in str(caught.value)
     assert str(shipped) not in str(caught.value)
+
+
+def test_a_copy_counts_from_a_score_on_and_so_far() -> None:
+    found = [summarise_copy(score) for score in (0.0, COPY_FROM, COPY_FROM + 0.5, COPY_FROM + 9)]
+    assert found == [0, 0, 0.5, COPY_SPAN]
