@@ -25,6 +25,7 @@ from forensic_chat.errors import Cancelled, UsageError
 from forensic_chat.evidence.observation import Evidence
 from forensic_chat.mllm.backends.base import Backend, Conversation
 from forensic_chat.mllm.claims import ParsedClaim, parse_reply, sentences, streamed
+from forensic_chat.mllm.grammar import reply_pattern
 from forensic_chat.mllm.prompts import Turn, follow_up
 from forensic_chat.mllm.verify import RegionTest, passed, uncited_fault, verify
 from forensic_chat.schema import Box, Claim, Examination, Finding, Region
@@ -241,7 +242,8 @@ class Dialogue:
         about: findings and regions of which a fitting answer cites one; none where it need not cite.
         """
         held, shown = "", False
-        with closing(self._streamed(self._remembered(asked), check)) as pieces:
+        pattern = reply_pattern(case.findings, case.regions, case.probabilities)
+        with closing(self._streamed(self._remembered(asked), pattern, check)) as pieces:
             for sentence in streamed(pieces):
                 if not self._holds(sentence, case, check):
                     return
@@ -250,10 +252,14 @@ class Dialogue:
                     yield held
                     held, shown = "", True
 
-    def _streamed(self, asked: Conversation, check: Stopping) -> Generator[str]:
+    def _streamed(self, asked: Conversation, pattern: str, check: Stopping) -> Generator[str]:
         try:
             yield from self._backend.generate(
-                asked, max_new_tokens=MOST_TOKENS, cancel=check.cancel, deadline=check.remaining
+                asked,
+                pattern=pattern,
+                max_new_tokens=MOST_TOKENS,
+                cancel=check.cancel,
+                deadline=check.remaining,
             )
         except Cancelled:
             check()  # the deadline that the caller gave, not what was left of it

@@ -19,6 +19,7 @@ from forensic_chat.imaging.views import trace_map
 from forensic_chat.judgement import Judgement
 from forensic_chat.mllm.backends.base import Backend, Conversation
 from forensic_chat.mllm.claims import ParsedClaim, parse_rationale, parse_reply
+from forensic_chat.mllm.grammar import rationale_pattern
 from forensic_chat.mllm.prompts import Turn, answer_prefix, opening
 from forensic_chat.mllm.verify import RegionTest, grounded, passed, verify
 from forensic_chat.schema import Claim, Finding, Region
@@ -93,6 +94,7 @@ def tell(
         pieces = backend.generate(
             conversation,
             prefix=prefix,
+            pattern=rationale_pattern(judgement.findings, judgement.regions),
             max_new_tokens=MOST_TOKENS,
             cancel=check.cancel,
             deadline=check.remaining,

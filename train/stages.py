@@ -30,6 +30,7 @@ from forensic_chat.errors import ForensicChatError, UsageError
 from forensic_chat.imaging.views import View
 from forensic_chat.mllm.backends.base import Backend, Conversation
 from forensic_chat.mllm.backends.transformers import TransformersBackend
+from forensic_chat.mllm.grammar import rationale_pattern
 from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, TOWER, assemble
 from forensic_chat.mllm.prompts import Part, Turn, opening
 from forensic_chat.telling import MOST_TOKENS
@@ -93,7 +94,8 @@ def ask(backend: Backend, record: Examined, views: Sequence[View]) -> dict[str, 
     conversation = Conversation([view.pixels for view in views], [turn])
     prefix = answer_prefix(record.label, record.probabilities)
     start, worked, first, text = time.perf_counter(), time.process_time(), None, ""
-    for piece in backend.generate(conversation, prefix=prefix, max_new_tokens=MOST_TOKENS):
+    pattern = rationale_pattern(record.findings, record.regions)
+    for piece in backend.generate(conversation, prefix=prefix, pattern=pattern, max_new_tokens=MOST_TOKENS):
         first = first or time.perf_counter() - start
         text += piece
     whole, worked = time.perf_counter() - start, time.process_time() - worked
@@ -131,6 +133,7 @@ def complete(asked: Stage, images: Images, path: Path) -> list[Line]:
 
 def _maker(asked: Stage, record: Examined) -> str:
     content = [asked.name, asked.maker, record.model_dump_json(), ASKED[0][0], str(MOST_TOKENS)]
+    content.append(rationale_pattern(record.findings, record.regions))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

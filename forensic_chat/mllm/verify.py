@@ -118,6 +118,12 @@ def grounded(write: Callable[[Case], str], case: Case, check: Callable[[str], Se
         failed |= new
 
 
+def shares(probabilities: Probabilities) -> list[float]:
+    """The verdict's figures, to two decimals: the probability of each class, and that of a fake."""
+    p = probabilities
+    return [round(share, 2) for share in (p.real, p.synthetic, p.tampered, 1 - p.real)]
+
+
 def uncited_fault(
     sentence: str,
     findings: Sequence[Finding],
@@ -134,9 +140,7 @@ def uncited_fault(
     for name in _ID.findall(sentence):
         if name not in ids:
             return f"names {name}, which does not exist"
-    p = probabilities
-    shares = [round(share, 2) for share in (p.real, p.synthetic, p.tampered, 1 - p.real)]
-    if wrong := foreign_number(sentence, [], None, shares):
+    if wrong := foreign_number(sentence, [], None, shares(probabilities)):
         return f"writes {wrong} and cites nothing for it"
     if label != "real" and called_real(sentence):
         return f"contradicts the verdict, {label}"

@@ -1,5 +1,6 @@
 """What every backend does, whatever model stands behind it."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -56,6 +57,15 @@ def test_an_answer_comes_in_pieces_and_is_the_same_every_time(backend: Backend) 
 
 def test_the_prefix_is_not_repeated(backend: Backend) -> None:
     assert not answer(backend, conversation(case(1)), prefix="real 0.90\n").startswith("real")
+
+
+def test_a_pattern_is_kept_to(backend: Backend, request: pytest.FixtureRequest) -> None:
+    if isinstance(backend, ScriptedBackend) or "scripted" in request.node.name:
+        pytest.skip("what writes by rule chooses no tokens")
+    asked, pattern = conversation(case(1)), r"Noise (?:of 12|is \[low\])\. (?:no|ok){3}"
+    text = "".join(backend.generate(asked, prefix="real 0.90\n", pattern=pattern, max_new_tokens=60))
+    assert re.fullmatch(pattern, text)
+    assert answer(backend, asked, prefix="real 0.90\n") != text
 
 
 def test_an_answer_is_no_longer_than_allowed(backend: Backend) -> None:

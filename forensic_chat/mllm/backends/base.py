@@ -61,14 +61,17 @@ class Backend(Protocol):
         conversation: Conversation,
         *,
         prefix: str = "",
+        pattern: str | None = None,
         max_new_tokens: int,
         cancel: threading.Event | None = None,
         deadline: float | None = None,
     ) -> Iterator[str]:
         """Streams the answer behind `prefix` (which is not repeated) in pieces; greedy, so always the same.
 
-        `deadline`: seconds from the call. Closing the iterator stops the work. Raises Cancelled,
-        DeadlineExceeded, BackendUnavailable; pieces streamed before are then an unfinished answer.
+        `pattern`: a regular expression (see `mllm.grammar`) that the whole answer behind `prefix` matches, or its
+        beginning where the tokens run out. `deadline`: seconds from the call. Closing the iterator stops the work.
+        Raises Cancelled, DeadlineExceeded, BackendUnavailable; pieces streamed before are then an unfinished
+        answer.
         """
         ...
 

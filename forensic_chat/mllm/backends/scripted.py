@@ -52,11 +52,12 @@ class ScriptedBackend:
         conversation: Conversation,
         *,
         prefix: str = "",
+        pattern: str | None = None,
         max_new_tokens: int,
         cancel: threading.Event | None = None,
         deadline: float | None = None,
     ) -> Iterator[str]:
-        """As `Backend.generate`; a token is a word."""
+        """As `Backend.generate`; a token is a word. What it writes has the form of `mllm.grammar` anyway."""
         end = None if deadline is None else time.monotonic() + deadline
 
         def pieces() -> Iterator[str]:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,6 +88,7 @@ class TransformersBackend:
         conversation: Conversation,
         *,
         prefix: str = "",
+        pattern: str | None = None,
         max_new_tokens: int,
         cancel: threading.Event | None = None,
         deadline: float | None = None,
@@ -99,7 +101,7 @@ class TransformersBackend:
         def pieces() -> Iterator[str]:
             guard = RepeatGuard()
             stop.check(deadline)
-            for piece in self._stream(conversation, prefix, max_new_tokens, stop):
+            for piece in self._stream(conversation, prefix, pattern, max_new_tokens, stop):
                 stop.check(deadline)
                 if shown := guard.feed(piece):
                     yield shown
@@ -112,7 +114,12 @@ class TransformersBackend:
         return pieces()
 
     def _stream(
-        self, conversation: Conversation, prefix: str, max_new_tokens: int, stop: "_Stop"
+        self,
+        conversation: Conversation,
+        prefix: str,
+        pattern: str | None,
+        max_new_tokens: int,
+        stop: "_Stop",
     ) -> Iterator[str]:
         from transformers import TextIteratorStreamer
 
@@ -126,7 +133,7 @@ class TransformersBackend:
 
         def write() -> None:
             try:
-                self._write(conversation, prefix, max_new_tokens, stop, streamer)
+                self._write(conversation, prefix, pattern, max_new_tokens, stop, streamer)
             except Exception as error:
                 failure.append(error)
             finally:
@@ -145,11 +152,18 @@ class TransformersBackend:
             ) from failure[0]
 
     def _write(
-        self, conversation: Conversation, prefix: str, max_new_tokens: int, stop: "_Stop", streamer: Any
+        self,
+        conversation: Conversation,
+        prefix: str,
+        pattern: str | None,
+        max_new_tokens: int,
+        stop: "_Stop",
+        streamer: Any,
     ) -> None:
         import torch
-        from transformers import StoppingCriteriaList
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
+        forms = [] if pattern is None else [_Form(self._tokens, pattern)]
         prompt = self._encode(conversation, prefix)
         cache = self._read_all_but_last(prompt, stop)
         if stop.now():
@@ -163,9 +177,21 @@ class TransformersBackend:
                 do_sample=False,
                 max_new_tokens=max_new_tokens,
                 streamer=streamer,
+                logits_processor=LogitsProcessorList(forms),
                 stopping_criteria=StoppingCriteriaList([stop]),
             )
         self._remember(_Read(written[0].tolist()[: cache.get_seq_length()], prompt.images, cache))
+
+    @cached_property
+    def _tokens(self) -> Any:
+        """The vocabulary, as llguidance reads it."""
+        from llguidance.hf import from_tokenizer
+
+        ends, size = (
+            self._model.generation_config.eos_token_id,
+            self._model.get_output_embeddings().out_features,
+        )
+        return from_tokenizer(self._processor.tokenizer, n_vocab=size, eos_token=ends)
 
     def _encode(self, conversation: Conversation, prefix: str) -> "_Prompt":
         text = self._processor.apply_chat_template(
@@ -226,6 +252,31 @@ class TransformersBackend:
     def _remember(self, read: _Read) -> None:
         with self._lock:
             self._read = read
+
+
+class _Form:
+    """A logits processor: of one answer, only tokens that go on towards a match of the pattern."""
+
+    def __init__(self, tokens: Any, pattern: str) -> None:
+        from llguidance import LLMatcher
+
+        self._matcher = LLMatcher(tokens, LLMatcher.grammar_from_regex(pattern))
+        if self._matcher.is_error():
+            raise ValueError(self._matcher.get_error())
+        self._size, self._begun = tokens.vocab_size, False
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """scores: (1, vocabulary) float; those of other tokens become minus infinity."""
+        import torch
+        from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+
+        if self._begun:
+            self._matcher.consume_token(int(input_ids[0, -1]))
+        self._begun = True
+        bits = allocate_token_bitmask(1, self._size)
+        fill_next_token_bitmask(self._matcher, bits)
+        allowed = np.unpackbits(bits[0].view(np.uint8), bitorder="little")[: scores.shape[1]].astype(bool)
+        return scores.masked_fill(~torch.from_numpy(allowed).to(scores.device), -torch.inf)
 
 
 class _Stop:

@@ -101,12 +101,14 @@ class VllmBackend:
         conversation: Conversation,
         *,
         prefix: str = "",
+        pattern: str | None = None,
         max_new_tokens: int,
         cancel: threading.Event | None = None,
         deadline: float | None = None,
     ) -> Iterator[str]:
         """As `Backend.generate`. When the iterator has ended, the connection is closed, which stops the
         server's work."""
+        form = {"structured_outputs": {"regex": pattern}} if pattern is not None else {}
         end = None if deadline is None else time.monotonic() + deadline
 
         def check() -> None:
@@ -119,7 +121,7 @@ class VllmBackend:
             stream = await client.chat.completions.create(
                 **self._request(conversation, prefix, max_new_tokens),
                 stream=True,
-                extra_body=self._extra(conversation, prefix),
+                extra_body=self._extra(conversation, prefix) | form,
             )
             async with stream:
                 finished = False

@@ -1,0 +1,103 @@
+"""The form that answers must have, as regular expressions: what constrained decoding lets a model write.
+
+Every claim ends with the findings or the region that it cites, and holds no figure and no quotation but theirs. So a
+number, a quotation or an id that was never measured can't be written; whether a claim is true is still for
+`mllm.verify` to say. The syntax is what Rust's regex crate and xgrammar share.
+"""
+
+import re
+from collections.abc import Sequence
+
+from forensic_chat.data.protocol import SCORES, quotable
+from forensic_chat.mllm.numbers import foreign_number
+from forensic_chat.mllm.prompts import MOST_FINDINGS, MOST_REGIONS
+from forensic_chat.mllm.verify import shares
+from forensic_chat.schema import Finding, Probabilities, Region
+
+MOST_CLAIMS, MOST_SENTENCES = 5, 8
+_PLAIN = r"""[^0-9\[\]"“”\n]"""
+"""A character of which no figure, quotation or citation consists."""
+_NAMES = ("C2PA", "8x8")
+"""Words with a digit that are no figures."""
+_DECIMALS = range(5)
+
+
+def rationale_pattern(findings: Sequence[Finding], regions: Sequence[Region]) -> str:
+    """Of two to five lines, a claim each, about what `mllm.prompts.context` lists; one at least, where a single
+    finding is listed."""
+    claims = claim_patterns(findings, regions)
+    claim = f"(?:{'|'.join(claims)})"
+    least = 1 if len(claims) > 1 else 0
+    return rf"{claim}(?:\n{claim}){{{least},{MOST_CLAIMS - 1}}}"
+
+
+def reply_pattern(
+    findings: Sequence[Finding], regions: Sequence[Region], probabilities: Probabilities
+) -> str:
+    """Of an answer to a follow-up question: up to eight sentences, each a claim, or without a citation and then with no
+    figures but those of the verdict."""
+    names = [*(finding.id for finding in findings), *(region.id for region in regions)]
+    plain = _text([*_figures([], None, shares(probabilities)), *names])
+    sentence = rf"(?:(?:{'|'.join(claim_patterns(findings, regions))})\.|{plain}[.!?])"
+    return rf"{sentence}(?: {sentence}){{0,{MOST_SENTENCES - 1}}}"
+
+
+def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region]) -> list[str]:
+    """Of a claim on each listed finding, with its region where it has one, on each region, and on the two learned
+    scores at once."""
+    shown, places = findings[:MOST_FINDINGS], {region.id: region for region in regions[:MOST_REGIONS]}
+    patterns = []
+    for finding in shown:
+        text = _text([*_figures([finding], None), finding.id])
+        patterns.append(rf"{text} \[{finding.id}\]")
+        if region := places.get(finding.region or ""):
+            text = _text([*_figures([finding], region), finding.id, region.id])
+            patterns.append(rf"{text} \[{finding.id}\]\[{region.id}\]")
+    for region in places.values():
+        patterns.append(rf"{_text([*_figures([], region), region.id])} \[{region.id}\]")
+    scores = [finding for finding in shown if finding.kind in SCORES]
+    if len(scores) == len(SCORES):
+        ids = ", ".join(finding.id for finding in scores)
+        patterns.append(rf"{_text(_figures(scores, None))} \[{ids}\]")
+    return patterns
+
+
+def _text(figures: Sequence[str]) -> str:
+    """Words with these figures between them, two never side by side."""
+    figure = f"(?:{'|'.join(map(_escaped, (*figures, *_NAMES)))})"
+    return rf"{figure}?{_PLAIN}+(?:{figure}{_PLAIN}+)*{figure}?"
+
+
+def _figures(findings: Sequence[Finding], region: Region | None, known: Sequence[float] = ()) -> list[str]:
+    """The ways to write the findings' values, the region's box, size, area and score, and known shares that pass
+    `numbers.foreign_number`."""
+    spellings: list[str] = []
+    numbers = list(known)
+    for finding in findings:
+        value = finding.value
+        if isinstance(value, str):
+            spellings += [f'"{quotable(value)}"', *re.findall(r"[\d.,]*\d", value)]
+        elif value is not None and not isinstance(value, bool):
+            numbers.append(float(value))
+    if region is not None:
+        x0, y0, x1, y1 = region.box
+        spellings += [f"[{x0},{y0},{x1},{y1}]", f"({x0}, {y0})", f"({x1}, {y1})", f"{x1 - x0} x {y1 - y0}"]
+        numbers += [region.area, region.score]
+    for text in (text for number in numbers for text in _written(number)):
+        if foreign_number(text, list(findings), region, known) is None:
+            spellings.append(text)
+    return list(dict.fromkeys(spellings))
+
+
+def _written(value: float) -> list[str]:
+    """A number in all its roundings, as a share in percent, and out of 1."""
+    rounded = [f"{value:.{decimals}f}" for decimals in _DECIMALS]
+    if value >= 1000:
+        rounded.append(f"{value:,.0f}")
+    shares = [f"{100 * value:.{decimals}f}" for decimals in (0, 1, 2)] if 0 <= value <= 1 else []
+    percent = [f"{text}{sign}" for text in (*rounded, *shares) for sign in ("%", " %")]
+    return [*rounded, *(f"{text} of 1" for text in rounded if shares), *percent]
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", text)

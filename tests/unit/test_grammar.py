@@ -1,0 +1,120 @@
+"""The patterns of answers let through all that code writes, and no number, quotation or id of another image."""
+
+import re
+from random import Random
+
+import pytest
+
+from forensic_chat.data.dialogues import random_examination
+from forensic_chat.data.followups.kinds import FOLLOW_UPS
+from forensic_chat.data.rationales import rationale
+from forensic_chat.mllm.grammar import claim_patterns, rationale_pattern, reply_pattern
+from forensic_chat.schema import Finding, Probabilities, Region
+from tests.factories import finding
+
+TAMPERED = Probabilities(real=0.06, synthetic=0.03, tampered=0.91)
+REGION = Region(id="R1", box=(40, 24, 360, 200), area=0.12, score=0.81)
+FINDINGS = [
+    finding("encoder.synthetic", value=0.42, k=1),
+    finding("encoder.tampered", "tampered", 0.9, 2, value=0.91),
+    finding("encoder.mask", "tampered", 0.5, 3, value=12.5, region="R1"),
+    finding("metadata.software", value='Editor "X" 24.1', k=4),
+    finding("container.trailing_bytes", value=160280, k=5),
+    finding("metadata.camera", value=None, k=6),
+]
+
+
+def is_claim(text: str, findings: list[Finding] = FINDINGS, regions: list[Region] | None = None) -> bool:
+    patterns = claim_patterns(findings, [REGION] if regions is None else regions)
+    return any(re.fullmatch(pattern, text) for pattern in patterns)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The whole-image score is 0.42 [E1]",
+        "The whole-image score is 0.4 of 1, or 42 % [E1]",
+        "0.42 is the whole-image score [E1]",
+        "The mask marks 12.5% of the image [E3]",
+        "The mask marks 12.5 % of the image, at [40,24,360,200] [E3][R1]",
+        "R1 is a box of 320 x 176 pixels, 12% of the image [R1]",
+        "The software is \"Editor 'X' 24.1\" [E4]",
+        "A program of version 24.1 is named [E4]",
+        "160,280 bytes follow [E5]",
+        "No camera model is named [E6]",
+        "The 8x8 grid and C2PA say nothing about the camera [E6]",
+        "The scores are 0.42 and 0.91 [E1, E2]",
+    ],
+)
+def test_what_cites_its_own_figures_is_a_claim(text: str) -> None:
+    assert is_claim(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The whole-image score is 0.42",
+        "The whole-image score is 0.43 [E1]",
+        "The whole-image score is 0 [E1]",
+        "The whole-image score is 0.420.42 [E1]",
+        "The whole-image score is 0.91 [E1]",
+        "The whole-image score is 0.42 [E9]",
+        "The whole-image score is 0.42 [R2]",
+        "The whole-image score is 0.42 [E1][R1]",
+        "The mask marks 12% of the image, at [40,24,360,201] [E3][R1]",
+        'The software is "Editor" [E4]',
+        "No camera model is named in 2019 [E6]",
+        "The scores are 0.42 and 0.12 [E1, E2]",
+        "The score is 0.42 [E1] and high [E1]",
+        " [E1]x",
+    ],
+)
+def test_what_was_never_measured_is_none(text: str) -> None:
+    assert not is_claim(text)
+
+
+def test_a_region_that_is_not_listed_cannot_be_cited() -> None:
+    assert not is_claim("The mask marks 12.5 % of the image [E3][R1]", regions=[])
+    assert not is_claim("The region R1 lies at the top [R1]", regions=[])
+
+
+def test_a_rationale_is_two_to_five_claims() -> None:
+    pattern, claim = rationale_pattern(FINDINGS, [REGION]), "The score is 0.42 [E1]"
+    fits = [re.fullmatch(pattern, "\n".join([claim] * count)) is not None for count in range(1, 7)]
+    assert fits == [False, True, True, True, True, False]
+    assert re.fullmatch(rationale_pattern(FINDINGS[5:], []), "No camera model is named [E6]")
+
+
+def test_all_that_code_writes_fits() -> None:
+    rng = Random(11)
+    for _ in range(150):
+        case = random_examination(rng)
+        for line in rationale(case, rng):
+            assert is_claim(line, list(case.findings), list(case.regions)), line
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("It is tampered, at a probability of 0.91. The whole-image score is 0.42 [E1].", True),
+        ("Nobody can tell. That needs the original!", True),
+        ("The region R1 lies at the top [R1].", True),
+        ("It is tampered, at a probability of 0.92.", False),
+        ("The whole-image score is 0.42.", False),
+        ("Nobody can tell [E7].", False),
+        ("Nobody can", False),
+    ],
+)
+def test_a_reply_is_claims_and_sentences_without_other_figures(text: str, fits: bool) -> None:
+    assert (re.fullmatch(reply_pattern(FINDINGS, [REGION], TAMPERED), text) is not None) == fits
+
+
+def test_all_that_code_replies_fits() -> None:
+    rng = Random(12)
+    for k in range(60):
+        case = random_examination(rng)
+        kinds = [kind for kind in FOLLOW_UPS if kind.fits is not None]
+        pattern = reply_pattern(case.findings, case.regions, case.probabilities)
+        for kind in kinds[k % 4 :: 4]:
+            answer = kind.answer(case, rng)
+            assert re.fullmatch(pattern, answer), (kind.kind, answer)
