@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from forensic_chat.data.case import Case
 from forensic_chat.data.followups import (
+    OF_A_TEST,
     FollowUp,
     Look,
     Zoom,
@@ -43,6 +44,8 @@ DROPPED = (
     "the conversation has grown too long for the language model: of the first questions it now reads a summary "
     "only; code still knows all of it"
 )
+_OF_THE_TALK = re.compile(r"\b(?:asked|you said|from the start|has(?: not|n't)? changed)\b", re.IGNORECASE)
+"""Speaks of the conversation itself, which code alone knows whole."""
 REPLACED = (
     "the language model's answer did not pass its check, so code composed this one from the examination; later "
     "ones are composed without another warning"
@@ -210,7 +213,9 @@ class Dialogue:
         answer = self._composed(known, case, question, check)
         if known and known.fits is not None:
             written = False
-            about = _cited(answer) and _cited(answer) | {finding.id for finding in leading(case)[:2]}
+            about = _cited(answer)
+            if about and known.kind not in OF_A_TEST:
+                about |= {finding.id for finding in leading(case)[:2]}
             for piece in self._written(asked, case, known, about, check):
                 written = True
                 yield piece
@@ -322,7 +327,8 @@ class Dialogue:
         """Whether a sentence passes its check: every claim in it, and the rest says nothing uncovered."""
         plain: Sequence[str] = [piece for piece in parse_reply(sentence) if isinstance(piece, str)]
         return all(passed(claim) for claim in self._claims(sentence, case.findings, check)) and not any(
-            uncited_fault(piece, case.findings, case.regions, case.label, case.probabilities)
+            _OF_THE_TALK.search(piece)
+            or uncited_fault(piece, case.findings, case.regions, case.label, case.probabilities)
             for piece in plain
         )
 

@@ -15,18 +15,17 @@ from forensic_chat.mllm.verify import shares
 from forensic_chat.schema import Finding, Probabilities, Region
 
 MOST_CLAIMS, MOST_SENTENCES = 5, 8
-_PLAIN = r"""[^0-9\[\]"“”\n]"""
-"""A character of which no figure, quotation or citation consists."""
-_NAMES = ("C2PA", "8x8")
-"""Words with a digit that are no figures."""
+_PLAIN = r"""(?: ?(?:[^0-9\[\]"“”\n )]|C2PA|8x8)|\))"""
+"""A character of which no figure, quotation or citation consists, or a word with a digit that is no figure, and the
+blank before it; no blank before a bracket that closes."""
 _DECIMALS = range(5)
 
 
 def rationale_pattern(findings: Sequence[Finding], regions: Sequence[Region]) -> str:
-    """Of two to five lines, a claim each, about what `mllm.prompts.context` lists; one at least, where a single
+    """Of two to five lines "- claim" about what `mllm.prompts.context` lists; one at least, where a single
     finding is listed."""
     claims = claim_patterns(findings, regions)
-    claim = f"(?:{'|'.join(claims)})"
+    claim = f"- (?:{'|'.join(claims)})"
     least = 1 if len(claims) > 1 else 0
     return rf"{claim}(?:\n{claim}){{{least},{MOST_CLAIMS - 1}}}"
 
@@ -64,8 +63,10 @@ def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region]) -> li
 
 def _text(figures: Sequence[str]) -> str:
     """Words with these figures between them, two never side by side."""
-    figure = f"(?:{'|'.join(map(_escaped, (*figures, *_NAMES)))})"
-    return rf"{figure}?{_PLAIN}+(?:{figure}{_PLAIN}+)*{figure}?"
+    if not figures:
+        return rf"{_PLAIN}+"
+    figure = f"(?:{'|'.join(map(_escaped, figures))})"
+    return rf"{figure}?{_PLAIN}+(?: ?{figure}{_PLAIN}+)*(?: ?{figure})?"
 
 
 def _figures(findings: Sequence[Finding], region: Region | None, known: Sequence[float] = ()) -> list[str]:

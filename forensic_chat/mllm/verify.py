@@ -252,6 +252,8 @@ def _check_polarity(
         raise _FailedError("calls ordinary what few photos reach")
     if HEDGED.search(text) and drew and all(low(finding) for finding in drew):
         raise _FailedError("calls open what was measured as low")
+    if HEDGED.search(text) and any(suspicious(f) and f.supports == label for f in drew):
+        raise _FailedError("calls open what the verdict rests on")
 
 
 def _undecided(finding: Finding) -> bool:

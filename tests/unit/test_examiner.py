@@ -450,6 +450,8 @@ class TestAnswers:
             "It is a real photo.",  # against the verdict
             "No camera name was found in the metadata [E9].",  # true, and beside the question
             "It was pasted in by my neighbour.",
+            "Nothing was asked before this. R1 is in the centre [R1].",  # of the talk, which code knows
+            "The encoder's score for a local change, 0.98 of 1, settles nothing [E2].",  # the verdict rests on it
             "",
         ],
     )
@@ -461,6 +463,14 @@ class TestAnswers:
         assert not says or says not in reply.text
         assert reply.warnings == [REPLACED]
         assert self.ask(dialogue, "And why?", says).warnings == []  # said once
+
+    def test_a_question_about_a_test_is_not_answered_with_the_scores(self, examiner: Examiner) -> None:
+        dialogue = examiner.open(grainy(BOX))
+        value = dialogue.examination.findings[1].value
+        p = f"{dialogue.examination.verdict.probabilities.tampered:.2f}"
+        says = f"Its JPEG quality aside, the probability is {p}. The local-change score is {value} [E2]."
+        assert self.ask(dialogue, "Is it just JPEG compression?", says).composed
+        assert not self.ask(dialogue, "How sure are you?", says).composed
 
     def test_a_true_beginning_stays_and_the_false_rest_is_not_written(self, examiner: Examiner) -> None:
         dialogue = examiner.open(grainy(BOX))

@@ -66,7 +66,8 @@ def test_what_cites_its_own_figures_is_a_claim(text: str) -> None:
         "No camera model is named in 2019 [E6]",
         "The scores are 0.42 and 0.12 [E1, E2]",
         "The score is 0.42 [E1] and high [E1]",
-        " [E1]x",
+        "The score (0.42) ) is high [E1]",
+        " [E1]",
     ],
 )
 def test_what_was_never_measured_is_none(text: str) -> None:
@@ -79,10 +80,10 @@ def test_a_region_that_is_not_listed_cannot_be_cited() -> None:
 
 
 def test_a_rationale_is_two_to_five_claims() -> None:
-    pattern, claim = rationale_pattern(FINDINGS, [REGION]), "The score is 0.42 [E1]"
+    pattern, claim = rationale_pattern(FINDINGS, [REGION]), "- The score is 0.42 [E1]"
     fits = [re.fullmatch(pattern, "\n".join([claim] * count)) is not None for count in range(1, 7)]
     assert fits == [False, True, True, True, True, False]
-    assert re.fullmatch(rationale_pattern(FINDINGS[5:], []), "No camera model is named [E6]")
+    assert re.fullmatch(rationale_pattern(FINDINGS[5:], []), "- No camera model is named [E6]")
 
 
 def test_all_that_code_writes_fits() -> None:

@@ -8,12 +8,13 @@ from forensic_chat.data.followups.base import Answer, FollowUp, Look, Zoom
 from forensic_chat.data.followups.comparison import comparison
 from forensic_chat.data.followups.conversation import no_answer, summary
 from forensic_chat.data.followups.evidence import explain, explain_questions
-from forensic_chat.data.followups.kinds import FOLLOW_UPS
+from forensic_chat.data.followups.kinds import FOLLOW_UPS, OF_A_TEST
 from forensic_chat.data.followups.recognition import explaining, recognised
 from forensic_chat.data.followups.saying import figure, leading
 
 __all__ = [
     "FOLLOW_UPS",
+    "OF_A_TEST",
     "Answer",
     "FollowUp",
     "Look",

@@ -79,6 +79,22 @@ _ANSWERS: dict[str, tuple[Answer, str]] = {
     ),
 }
 """By the kind of a question: what code answers, and what every fitting answer holds."""
+OF_A_TEST = frozenset(
+    {
+        "where",
+        "provenance",
+        "metadata",
+        "compression",
+        "just compression",
+        "noise and copies",
+        "frequencies",
+        "weakest",
+        "against",
+        "AI",
+        "edited",
+    }
+)
+"""Kinds that ask for some findings and not for those that carry the verdict."""
 _BY_CODE: dict[str, Answer] = BEYOND | CONVERSATION | LOOKS | {"generator": generator}
 FOLLOW_UPS: tuple[FollowUp, ...] = tuple(
     FollowUp(kind, wordings, _BY_CODE[kind])
