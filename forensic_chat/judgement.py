@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forensic_chat.data.laundering import Jpeg, Resize, launder
+from forensic_chat.data.protocol import suspicious
 from forensic_chat.encoder import masks
 from forensic_chat.encoder.calibration import Calibration
 from forensic_chat.encoder.perceive import Encoder, Perception
@@ -117,6 +118,11 @@ def decide(
     if label == "real" and marked:
         reasons.append(
             f"the whole looks like a photo, but the encoder's mask marks a changed place, {marked}"
+        )
+    copied = next((f for f in findings if f.kind == "copymove.matches" and suspicious(f)), None)
+    if label == "real" and copied and not marked:
+        reasons.append(
+            f"the whole looks like a photo, but two of its places show the same pixels, {copied.id}"
         )
     total = sum(p.values())
     probabilities = Probabilities(**{name: min(1.0, value / total) for name, value in p.items()})

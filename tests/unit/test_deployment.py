@@ -153,10 +153,12 @@ def test_the_app_finds_its_language_model_and_its_database() -> None:
     assert given["FORENSIC_CHAT_VLLM_URL"] == f"http://language:{options['port']}"
     adapter, _, place = options["lora-modules"].partition("=")
     assert given["FORENSIC_CHAT_VLLM_MODEL"] == adapter
+    from forensic_chat.mllm.backends.vllm_server import STRUCTURED
     from forensic_chat.mllm.export import ADAPTER_FOLDER
 
     assert place == f"{options['model']}/{ADAPTER_FOLDER}"
     assert json.loads(options["limit-mm-per-prompt"]) == {"image": 8}
+    assert options["structured-outputs-config"] == STRUCTURED
     from forensic_chat.mllm.loading import trained_folder
 
     rank = json.loads((trained_folder() / "adapter_config.json").read_text("utf-8"))["r"]

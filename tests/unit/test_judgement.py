@@ -117,6 +117,17 @@ class TestDecide:
         assert verdict.reasons[0].endswith("marks a changed place, R2")
         assert decide(perception(*FAKE), 0.9, [marked], calibration()).label == "tampered"
 
+    def test_copied_pixels_keep_a_photo_from_being_called_real(self) -> None:
+        copied = finding("copymove.matches", "tampered", 0.6, 9)
+        verdict = decide(perception(), 0.1, [copied], calibration())
+        assert verdict.label == "inconclusive"
+        assert verdict.reasons == [
+            "the whole looks like a photo, but two of its places show the same pixels, E9"
+        ]
+        assert decide(perception(*FAKE), 0.9, [copied], calibration()).label == "tampered"
+        marked = finding("encoder.mask", "tampered", 0.6).model_copy(update={"region": "R2"})
+        assert len(decide(perception(), 0.1, [copied, marked], calibration()).reasons) == 1
+
     def test_declarations_never_change_a_fake_verdict(self) -> None:
         for said in (SAYS_GENERATED, finding("provenance.c2pa", "real", 0.95)):
             assert decide(perception(*FAKE), 0.9, [said], calibration()).label == "tampered"

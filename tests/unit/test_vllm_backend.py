@@ -80,6 +80,14 @@ def test_a_prefix_is_continued(backend: VllmBackend, fake: fake_vllm.Fake) -> No
     assert not asked["add_generation_prompt"]
 
 
+def test_a_pattern_goes_as_structured_output(backend: VllmBackend, fake: fake_vllm.Fake) -> None:
+    list(backend.generate(conversation(case(1)), pattern="- (?:a|b)", max_new_tokens=8))
+    answer(backend, conversation(case(1)))
+    bound, free = fake.requests
+    assert bound["structured_outputs"] == {"regex": "- (?:a|b)"}
+    assert "structured_outputs" not in free
+
+
 def test_a_follow_up_begins_with_what_the_server_has_read(backend: VllmBackend, fake: fake_vllm.Fake) -> None:
     first = conversation(case(1), 3)
     answer(backend, first)
