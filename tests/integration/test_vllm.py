@@ -1,6 +1,7 @@
 """The embedded model in a real vLLM server on this machine's CPU."""
 
 import os
+import re
 import signal
 import subprocess
 from dataclasses import replace
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from forensic_chat.data.protocol import answer_prefix
 from forensic_chat.errors import BackendUnavailable
 from forensic_chat.mllm.backends.transformers import TransformersBackend
 from forensic_chat.mllm.backends.vllm import VllmBackend
+from forensic_chat.mllm.grammar import claim_patterns, rationale_pattern
 from forensic_chat.mllm.prompts import Turn, follow_up
+from forensic_chat.telling import MOST_TOKENS
 from tests import real_vllm
 from tests.factories import case, conversation
 
@@ -44,6 +48,21 @@ def test_it_is_the_model_that_transformers_runs(backend: VllmBackend) -> None:
     assert backend.models["language server"].startswith("vLLM 0.32")
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_a_rationale_is_held_to_the_findings(backend: VllmBackend, seed: int) -> None:
+    said = case(seed)
+    pattern = rationale_pattern(said.findings, said.regions)
+    claims = claim_patterns(said.findings, said.regions)
+    prefix = answer_prefix(said.label, said.probabilities)
+    answer = "".join(
+        backend.generate(conversation(said), prefix=prefix, pattern=pattern, max_new_tokens=MOST_TOKENS)
+    )
+    whole = answer.splitlines()[: None if answer.endswith("]") else -1]
+    assert len(whole) >= 2
+    for line in whole:
+        assert any(re.fullmatch(f"- {claim}", line) for claim in claims), line
+
+
 def test_a_server_killed_in_mid_answer_costs_that_answer_only(backend: VllmBackend) -> None:
     server = real_vllm.server()
     first = conversation(case(3), 2)
@@ -64,6 +83,10 @@ def test_vllm_knows_every_option_of_the_configurations(config: Path) -> None:
     python = os.environ.get(real_vllm.VARIABLE)
     if not python:
         pytest.skip(f"{real_vllm.VARIABLE} names no interpreter with vLLM")
-    told = subprocess.run([python, "-c", PARSE, str(config)], capture_output=True, text=True, check=False)
+    # offline, vLLM would look for the model at once
+    set_up = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    told = subprocess.run(
+        [python, "-c", PARSE, str(config)], capture_output=True, text=True, check=False, env=set_up
+    )
     assert told.returncode == 0, told.stderr[-2000:]
     assert told.stdout.split()[-1] == "1"
