@@ -226,7 +226,8 @@ def test_slow_oversize_and_unfinished_bodies(tmp_path: Path) -> None:
 
 
 def test_a_crowd_is_told_to_come_back_and_memory_stays(tmp_path: Path) -> None:
-    """200 clients at a time, three requests each, in three rounds, over connections that stay open."""
+    """200 clients at a time, three requests each, in four rounds, over connections that stay open; the first one warms
+    up."""
 
     async def crowd(address: str) -> list[Any]:
         data = png(photo(0, 640, 480))
@@ -243,7 +244,7 @@ def test_a_crowd_is_told_to_come_back_and_memory_stays(tmp_path: Path) -> None:
 
     with serving(tmp_path, seconds=0.01, api_keys="key", queue_limit=8) as server:
         sizes = []
-        for _ in range(3):
+        for _ in range(4):
             with ThreadPoolExecutor(1) as thread:  # a loop of its own: browser tests leave theirs running
                 answers = thread.submit(asyncio.run, crowd(server.address)).result()
             told = Counter(answer.status_code for answer in answers)
@@ -257,7 +258,7 @@ def test_a_crowd_is_told_to_come_back_and_memory_stays(tmp_path: Path) -> None:
             found = re.search(r"^process_resident_memory_bytes (\S+)$", figures, re.M)
             assert found
             sizes.append(float(found[1]))
-        assert sizes[2] < sizes[0] + 60e6, sizes
+        assert sizes[3] < sizes[1] + 60e6, sizes
 
 
 def test_a_client_that_reads_no_answer_holds_nobody_up(tmp_path: Path) -> None:
