@@ -44,12 +44,17 @@ DROPPED = (
     "the conversation has grown too long for the language model: of the first questions it now reads a summary "
     "only; code still knows all of it"
 )
-_OF_THE_TALK = re.compile(r"\b(?:asked|you said|from the start|has(?: not|n't)? changed)\b", re.IGNORECASE)
-"""Speaks of the conversation itself, which code alone knows whole."""
 REPLACED = (
     "the language model's answer did not pass its check, so code composed this one from the examination; later "
     "ones are composed without another warning"
 )
+
+
+_NOT_THE_MODELS = re.compile(
+    r"\b(?:asked|you said|from the start|has(?: not|n't)? changed)\b|^\W*(?:yes|no)\W*$", re.IGNORECASE
+)
+"""Speaks of the conversation, which code alone knows whole, or is a bare yes or no, which claims more than a probability
+bears out."""
 
 
 class Looks(Protocol):
@@ -327,7 +332,7 @@ class Dialogue:
         """Whether a sentence passes its check: every claim in it, and the rest says nothing uncovered."""
         plain: Sequence[str] = [piece for piece in parse_reply(sentence) if isinstance(piece, str)]
         return all(passed(claim) for claim in self._claims(sentence, case.findings, check)) and not any(
-            _OF_THE_TALK.search(piece)
+            _NOT_THE_MODELS.search(piece)
             or uncited_fault(piece, case.findings, case.regions, case.label, case.probabilities)
             for piece in plain
         )

@@ -1,8 +1,8 @@
 """The form that answers must have, as regular expressions: what constrained decoding lets a model write.
 
-Every claim ends with the findings or the region that it cites, and holds no figure and no quotation but theirs. So a
-number, a quotation or an id that was never measured can't be written; whether a claim is true is still for
-`mllm.verify` to say. The syntax is what Rust's regex crate and xgrammar share.
+Every claim ends with the findings or the region that it cites, and holds no figure in digits and no double-quoted
+text but theirs. What else it says, number words and signs among it, is for `mllm.verify` to judge. The syntax is what
+Rust's regex crate and xgrammar share.
 """
 
 import re
@@ -15,9 +15,11 @@ from forensic_chat.mllm.verify import shares
 from forensic_chat.schema import Finding, Probabilities, Region
 
 MOST_CLAIMS, MOST_SENTENCES = 5, 8
-_PLAIN = r"""(?: ?(?:[^0-9\[\]"“”\n )]|C2PA|8x8)|\))"""
-"""A character of which no figure, quotation or citation consists, or a word with a digit that is no figure, and the
-blank before it; no blank before a bracket that closes."""
+_PLAIN = r"""(?: ?(?:[^0-9\[\]"“”\n )]|C2PA)|\))"""
+"""A character of which no figure, quotation or citation consists, or the one word with a digit, and the blank before
+it; no blank before a bracket that closes."""
+_BLOCK = "8x8"
+"""The size of JPEG's blocks, which is no measurement."""
 _DECIMALS = range(5)
 
 
@@ -62,11 +64,10 @@ def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region]) -> li
 
 
 def _text(figures: Sequence[str]) -> str:
-    """Words with these figures between them, two never side by side."""
-    if not figures:
-        return rf"{_PLAIN}+"
-    figure = f"(?:{'|'.join(map(_escaped, figures))})"
-    return rf"{figure}?{_PLAIN}+(?: ?{figure}{_PLAIN}+)*(?: ?{figure})?"
+    """Words with these figures between them: each behind a blank or an opening bracket, or else two could be joined by
+    a point to a third."""
+    figure = f"(?:{'|'.join(map(_escaped, (*figures, _BLOCK)))})"
+    return rf"{figure}?(?:{_PLAIN}|(?: \(?|\(){figure})+"
 
 
 def _figures(findings: Sequence[Finding], region: Region | None, known: Sequence[float] = ()) -> list[str]:

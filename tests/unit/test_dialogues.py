@@ -12,6 +12,7 @@ from forensic_chat.data.case import Case
 from forensic_chat.data.dialogues import dialogue, random_examination, verdict_answer
 from forensic_chat.data.followups import (
     FOLLOW_UPS,
+    OF_A_TEST,
     FollowUp,
     explain,
     explain_questions,
@@ -533,3 +534,7 @@ def test_what_traces_cannot_tell_is_refused(kind: str, label: Label) -> None:
         answer = by_kind(kind, marked(label), seed).lower()
         assert re.search(r"can't|don't|won't|not |nothing|no\b|beyond", answer), answer
     assert next(known for known in FOLLOW_UPS if known.kind == kind).fits is None
+
+
+def test_the_kinds_of_a_test_are_kinds() -> None:
+    assert {kind.kind for kind in FOLLOW_UPS if kind.fits is not None} >= OF_A_TEST

@@ -67,6 +67,9 @@ def test_what_cites_its_own_figures_is_a_claim(text: str) -> None:
         "The scores are 0.42 and 0.12 [E1, E2]",
         "The score is 0.42 [E1] and high [E1]",
         "The score (0.42) ) is high [E1]",
+        "The score is 0.8x8 [E1]",
+        "The score is 0.42.0.4 [E1]",
+        "The score is x0.42 [E1]",
         " [E1]",
     ],
 )

@@ -3,9 +3,9 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,11 +97,12 @@ class TransformersBackend:
         has."""
         end = None if deadline is None else time.monotonic() + deadline
         stop = _Stop(cancel, end)
+        write = partial(self._write, conversation, prefix, pattern, max_new_tokens, stop)
 
         def pieces() -> Iterator[str]:
             guard = RepeatGuard()
             stop.check(deadline)
-            for piece in self._stream(conversation, prefix, pattern, max_new_tokens, stop):
+            for piece in self._stream(write, stop):
                 stop.check(deadline)
                 if shown := guard.feed(piece):
                     yield shown
@@ -113,14 +114,8 @@ class TransformersBackend:
 
         return pieces()
 
-    def _stream(
-        self,
-        conversation: Conversation,
-        prefix: str,
-        pattern: str | None,
-        max_new_tokens: int,
-        stop: "_Stop",
-    ) -> Iterator[str]:
+    def _stream(self, write: Callable[[Any], None], stop: "_Stop") -> Iterator[str]:
+        """What `write` puts into the streamer that it is given, from a thread of its own."""
         from transformers import TextIteratorStreamer
 
         streamer = TextIteratorStreamer(
@@ -131,15 +126,15 @@ class TransformersBackend:
         )
         failure: list[Exception] = []
 
-        def write() -> None:
+        def work() -> None:
             try:
-                self._write(conversation, prefix, pattern, max_new_tokens, stop, streamer)
+                write(streamer)
             except Exception as error:
                 failure.append(error)
             finally:
                 streamer.text_queue.put(streamer.stop_signal)
 
-        writer = threading.Thread(target=write, name="forensic-chat-writer", daemon=True)
+        writer = threading.Thread(target=work, name="forensic-chat-writer", daemon=True)
         writer.start()
         try:
             yield from streamer

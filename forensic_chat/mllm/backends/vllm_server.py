@@ -36,7 +36,7 @@ GPU = Path("/dev/nvidiactl")
 ON_CPU = ("--dtype", "bfloat16", "--enforce-eager", "--gpu-memory-utilization", "0.3")
 """vLLM takes a share of the machine's memory as it would of a GPU's, and compiling costs more than it gains."""
 STRUCTURED = '{"backend": "guidance"}'
-"""llguidance compiles an answer's pattern in milliseconds, where xgrammar, vLLM's own choice, takes seconds."""
+"""As in the embedded backend; xgrammar, vLLM's own choice, is far slower to compile an answer's pattern."""
 CPU_CACHE_GB = "1"
 """Keys and values of about 45,000 tokens of the embedded model."""
 
