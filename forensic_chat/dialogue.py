@@ -53,8 +53,8 @@ REPLACED = (
 _NOT_THE_MODELS = re.compile(
     r"\b(?:asked|you said|from the start|has(?: not|n't)? changed)\b|^\W*(?:yes|no)\W*$", re.IGNORECASE
 )
-"""Speaks of the conversation, which code alone knows whole, or is a bare yes or no, which claims more than a probability
-bears out."""
+"""Speaks of the conversation, which code alone knows whole, or is a bare yes or no, which claims more than a
+probability bears out."""
 
 
 class Looks(Protocol):
