@@ -10,117 +10,43 @@ on (the caches of `train.features`). The runs of `train.mask_head` ship together
 
 import argparse
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
-from forensic_chat.data.manifest import Item, folds
+from forensic_chat.data.manifest import folds
 from forensic_chat.encoder.config import EncoderConfig
 from forensic_chat.encoder.verdict import CHANGE, VerdictHead, softmax
-from forensic_chat.schema import CLASSES
 from forensic_chat.scoring.detection import expected_calibration_error
-from train.features import (
-    Trained,
-    examples,
-    forgeries,
-    limited,
-    look,
-    on_cells,
-    pixels_of,
-    together,
-    tower_views,
-    twins,
-)
+from train.features import Trained, examples, limited, look, together, tower_views
 from train.operating_points import Points, freeze
 from train.shortcuts import Fed, refuse_shortcuts
+from train.tower_heads import (
+    Table,
+    TowerFit,
+    add_fit_arguments,
+    balanced,
+    block,
+    linear,
+    out_of_fold,
+    probe,
+    table,
+)
 
 Floats = NDArray[np.float32]
 CHANGE_C = 0.05
 """Inverse L2 strength of the fit that lets the mask speak alone."""
 GUARDED = 5
 """Crops a class and source that the guard against shortcuts looks at."""
-AXES = 768
-"""Principal axes of a view's features that the tower's heads read."""
 PRIOR = {"real": 2 / 3, "synthetic": 2 / 9, "tampered": 1 / 18, "forged": 1 / 18}
 """Weights of the fusion's fit: as if two of three images were photos, so that at 0.5 few of them are accused; photos
 tampered with by others and by us (`forged`) count alike."""
-TOWER_PRIOR = {"real": 0.5, "synthetic": 0.33, "remade": 0.02}
-"""Weights of the fit of the tower's heads. Photos that we passed through an autoencoder (`remade`) teach them alone."""
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """N images, V variants of each."""
-
-    items: list[Item]
-    kinds: NDArray[np.str_]
-    """Of each image, its name in PRIOR or TOWER_PRIOR."""
-    whole: NDArray[np.bool_]
-    """Images as they were collected; the others were made from one."""
-    labels: NDArray[np.int64]
-    features: Floats
-    """(N, V, views, D) of the tower."""
-    summary: Floats
-    """(N, V, CHANGE) with mask heads that did not see the image's source; NaN where not read."""
-    masks: list[list[NDArray[np.uint8]]]
-    """Per image and variant, the mask's cells, 0..255; empty where not read."""
-    truths: list[NDArray[np.bool_] | None]
-    """Per tampered image, which cells of its first variant's mask were changed."""
-
-    @property
-    def sources(self) -> NDArray[np.str_]:
-        return np.array([item.source for item in self.items])
-
-    @property
-    def train(self) -> NDArray[np.bool_]:
-        return np.array([item.split == "train" for item in self.items])
-
-    @property
-    def masked(self) -> NDArray[np.bool_]:
-        return ~np.isnan(self.summary).any(axis=(1, 2))
-
-
-def table(corpora: list[Path], tower: Path, masks: Path, variants: list[int]) -> Table:
-    """Everything that the caches hold in every variant."""
-    read_examples, features, summary, cells, truths = [], [], [], [], []
-    for corpus in corpora:
-        every = examples(corpus)
-        for example in every + forgeries(every, len(every)) + twins(every, len(every)):
-            files = [tower / corpus.name / f"variant{v}" / example.file for v in variants]
-            if not all(file.exists() for file in files):
-                continue
-            read_examples.append(example)
-            features.append([np.load(file)["features"].reshape(3, -1) for file in files])
-            low = [masks / corpus.name / f"variant{v}" / example.file for v in variants]
-            read = [np.load(file) for file in low] if all(file.exists() for file in low) else []
-            summary.append([r["summary"] for r in read] or np.full((len(variants), CHANGE), np.nan))
-            cells.append([r["mask"] for r in read])
-            truth = None
-            if read and "truth" in read[0]:
-                truth = read[0]["truth"]
-            elif read and example.item.mask:
-                truth = on_cells(pixels_of(corpus / example.item.mask, "L"), cells[-1][0].shape)
-            truths.append(truth)
-    items = [example.item for example in read_examples]
-    kinds = [e.made if e.made in ("forged", "remade") else e.item.label for e in read_examples]
-    return Table(
-        items,
-        np.array(kinds),
-        np.array([not e.made for e in read_examples]),
-        np.array([CLASSES.index(item.label) for item in items]),
-        np.array(features),
-        np.array(summary, np.float32),
-        cells,
-        truths,
-    )
 
 
 def guard(corpora: list[Path], tower: Path, variant: int) -> None:
@@ -143,106 +69,6 @@ def guard(corpora: list[Path], tower: Path, variant: int) -> None:
     refuse_shortcuts(fed)
 
 
-def balanced(
-    kinds: NDArray[np.str_], sources: NDArray[np.str_], prior: Mapping[str, float] = PRIOR
-) -> Floats:
-    """Sample weights of mean 1: kinds as `prior`; within a kind a source weighs as its size's square root."""
-    weights = np.zeros(len(kinds), np.float32)
-    for name, share in prior.items():
-        of_kind = kinds == name
-        for source in np.unique(sources[of_kind]):
-            here = of_kind & (sources == source)
-            weights[here] = 1 / np.sqrt(here.sum())
-        if of_kind.any():
-            weights[of_kind] *= share / weights[of_kind].sum()
-    return weights / weights.mean()
-
-
-def linear(x: Floats, y: NDArray[np.int64], weight: Floats, c: float) -> tuple[Floats, Floats]:
-    """L2 logistic regression over the three classes -> weights (3, D), bias (3,).
-
-    scikit-learn's objective with inverse strength `c`, minimised by L-BFGS in float32: minutes become seconds.
-    """
-    inputs, target, sample = torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(weight)
-    w = torch.zeros(len(CLASSES), x.shape[1], requires_grad=True)
-    bias = torch.zeros(len(CLASSES), requires_grad=True)
-    optimizer = torch.optim.LBFGS([w, bias], max_iter=150, history_size=10, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(inputs @ w.T + bias, target, reduction="none") @ sample
-        total = (loss + w.square().sum() / (2 * c)) / len(y)
-        total.backward()
-        return total
-
-    optimizer.step(closure)
-    return w.detach().numpy(), bias.detach().numpy()
-
-
-def leading_axes(standard: Floats, k: int = AXES, rows: int = 6000) -> Floats:
-    """(D, k) principal axes of standardised features, from at most `rows` of them, divided by the projections'
-    mean spread. What lies off them tells nothing that carries over, and fits are ten times faster without."""
-    chosen = np.random.default_rng(0).permutation(len(standard))[:rows]
-    k = min(k, len(chosen), standard.shape[1])
-    torch.manual_seed(0)
-    *_, axes = torch.svd_lowrank(torch.from_numpy(standard[chosen]), k, niter=2)
-    spread = (standard[chosen] @ axes.numpy()).std(0).mean()
-    return np.asarray(axes.numpy() / spread, np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class TowerFit:
-    """Standardisation and linear heads, generated against photo, for the overview and for crops.
-
-    Every array has a leading axis of 2. Tampered images are left out: they come from few sources, whose look
-    would be learnt for their label.
-    """
-
-    mean: Floats
-    scale: Floats
-    weight: Floats
-    bias: Floats
-
-    @classmethod
-    def fit(
-        cls, features: Floats, kinds: NDArray[np.str_], sources: NDArray[np.str_], c: float
-    ) -> "TowerFit":
-        whole = np.isin(kinds, list(TOWER_PRIOR))
-        features, kinds, sources = features[whole], kinds[whole], sources[whole]
-        labels = (kinds != "real").astype(np.int64)
-        parts: list[tuple[Floats, ...]] = []
-        for view in (slice(0, 1), slice(1, None)):
-            picked = features[:, :, view]
-            copies = picked.shape[1] * picked.shape[2]
-            x = picked.reshape(-1, picked.shape[-1]).astype(np.float32)
-            mean, scale = x.mean(0), x.std(0) + 1e-3
-            axes = leading_axes((x - mean) / scale)
-            weight = np.repeat(balanced(kinds, sources, TOWER_PRIOR), copies) / copies
-            w, bias = linear(((x - mean) / scale) @ axes, np.repeat(labels, copies), weight, c)
-            parts.append((mean, scale, axes @ (w[1] - w[0]), bias[1] - bias[0]))
-        return cls(*(np.stack(column).astype(np.float32) for column in zip(*parts, strict=True)))
-
-    def logits(self, features: Floats) -> Floats:
-        """(..., views, D) -> (..., 2): the overview's log odds and the crops' mean log odds."""
-        out = []
-        for k, view in enumerate((slice(0, 1), slice(1, None))):
-            x = (features[..., view, :].astype(np.float32) - self.mean[k]) / self.scale[k]
-            out.append((x @ self.weight[k] + self.bias[k]).mean(-1))
-        return np.stack(out, -1)
-
-
-def out_of_fold(data: Table, k: int, c: float, known: NDArray[np.bool_] | None = None) -> Floats:
-    """(N, V, 2): the tower heads' log odds by heads that did not see the image's source; they learn from `known`
-    images (N,), all unless given."""
-    logits = np.zeros((*data.features.shape[:2], 2), np.float32)
-    for held in folds([item for item in data.items if item.split == "train"], k, 0):
-        inside = np.isin(data.sources, list(held))
-        fit = data.train & ~inside if known is None else data.train & ~inside & known
-        heads = TowerFit.fit(data.features[fit], data.kinds[fit], data.sources[fit], c)
-        logits[inside] = heads.logits(data.features[inside])
-    return logits
-
-
 Fusion = tuple[Floats, Floats, Floats, Floats]
 
 
@@ -252,7 +78,7 @@ def fit_fusion(
     """Mean, scale, weight (3, S) and bias of a multinomial logistic regression on (N, V, S) summaries."""
     flat = x.reshape(-1, x.shape[-1])
     mean, scale = flat.mean(0), flat.std(0) + 1e-3
-    weight = np.repeat(balanced(kinds, sources), x.shape[1]) / x.shape[1]
+    weight = np.repeat(balanced(kinds, sources, PRIOR), x.shape[1]) / x.shape[1]
     w, b = linear(np.clip((flat - mean) / scale, -4, 4), np.repeat(labels, x.shape[1]), weight, c)
     return mean, scale, w, b
 
@@ -273,7 +99,7 @@ def fit_change(data: Table, x: Floats, fit: NDArray[np.bool_], fusion: Fusion) -
     photos = fit & (data.kinds != "synthetic")
     copies = x.shape[1]
     flat = np.clip((x[photos][..., -CHANGE:].reshape(-1, CHANGE) - mean) / scale, -4, 4)
-    weight = np.repeat(balanced(data.kinds[photos], data.sources[photos]), copies) / copies
+    weight = np.repeat(balanced(data.kinds[photos], data.sources[photos], PRIOR), copies) / copies
     changed = np.repeat(data.kinds[photos] != "real", copies)
     for half in (changed, ~changed):
         weight[half] *= len(half) / copies / 2 / weight[half].sum()
@@ -303,21 +129,6 @@ def cross_answered(data: Table, x: Floats, use: NDArray[np.bool_], c: float, k: 
 def alone(data: Table, use: NDArray[np.bool_], source: str) -> bool:
     """Whether a kind has no other source."""
     return set(data.kinds[use & (data.sources != source)]) < set(data.kinds[use])
-
-
-def block(features: Floats, number: int) -> Floats:
-    """The CLS token of one tapped block: what a plain linear probe of the frozen tower reads."""
-    tapped = EncoderConfig().tapped_blocks
-    cls = features.reshape(*features.shape[:-1], 2, len(tapped), -1)[..., 0, :, :]
-    return np.asarray(cls[..., tapped.index(number), :])
-
-
-def probe(name: str, odds: Floats, labels: NDArray[np.int64]) -> None:
-    """Print what log odds of a generated image (N,) tell photos and generated images apart."""
-    whole = labels < CLASSES.index("tampered")
-    auc = roc_auc_score(labels[whole], odds[whole])
-    accuracy = balanced_accuracy_score(labels[whole], odds[whole] > 0)
-    print(f"{name:44s} AUC={auc:.3f} balanced accuracy={accuracy:.3f}", flush=True)
 
 
 def report(
@@ -375,18 +186,6 @@ def familiarity(data: Table, heads: TowerFit, k: int) -> tuple[Floats, Floats]:
         distances.append(np.square(overview[inside].reshape(-1, overview.shape[-1]) @ basis.T).sum(1))
     quantiles = np.quantile(np.concatenate(distances), np.linspace(0, 1, 101))
     return density(overview.reshape(-1, overview.shape[-1])), quantiles.astype(np.float32)
-
-
-def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the caches lie, and how the tower's heads are fitted."""
-    parser.add_argument("--corpus", type=Path, nargs="+", required=True)
-    parser.add_argument("--tower", type=Path, required=True)
-    parser.add_argument("--masks", type=Path, required=True)
-    parser.add_argument("--variants", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument(
-        "--tower-c", type=float, default=0.003, help="inverse L2 strength of the tower's heads"
-    )
 
 
 def main() -> None:

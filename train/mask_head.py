@@ -12,6 +12,7 @@ of the others.
 """
 
 import argparse
+import io
 import json
 import math
 import time
@@ -25,6 +26,7 @@ import torch
 from accelerate import Accelerator, DataLoaderConfiguration, PartialState
 from accelerate.utils import set_seed
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
@@ -49,16 +51,25 @@ class Canvas:
     manipulation: str
     source: str
 
-    def read(self) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+    def read(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """(h, w, D) tokens and (2h, 2w) mask cells, 255 = changed."""
         with np.load(self.path) as stored:
-            return stored["tokens"], stored["mask"]
+            return tokens_of(stored, np.s_[:]), stored["mask"]
+
+    def windowed(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """The same of a window at random."""
+        with np.load(self.path) as stored:
+            mask = stored["mask"]
+            rows, columns = window(mask)
+            doubled = tuple(slice(2 * side.start, 2 * side.stop) for side in (rows, columns))
+            return tokens_of(stored, (rows, columns)), mask[doubled]
 
     def fed(self) -> Fed:
         """A window of its pixels, as training draws them."""
         with np.load(self.path) as stored:
             rows, columns = window(stored["mask"])
-            pixels = stored["pixels"]
+            with Image.open(io.BytesIO(stored["pixels"].tobytes())) as image:
+                pixels = np.asarray(image)
         rows, columns = (slice(16 * side.start, 16 * side.stop) for side in (rows, columns))
         return Fed(np.ascontiguousarray(pixels[rows, columns]), self.label, self.source)
 
@@ -83,11 +94,9 @@ def window(cells: NDArray[np.uint8]) -> tuple[slice, slice]:
     return sides[0], sides[1]
 
 
-def windowed(canvas: Canvas) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
-    tokens, cells = canvas.read()
-    rows, columns = window(cells)
-    doubled = tuple(slice(2 * side.start, 2 * side.stop) for side in (rows, columns))
-    return tokens[rows, columns], cells[doubled]
+def tokens_of(stored: Any, cells: Any) -> NDArray[np.float32]:
+    """Undo the 8 bits of train.canvases, for some rows and columns."""
+    return np.asarray(stored["low"] + stored["step"] * stored["tokens"][cells].astype(np.float32), np.float32)
 
 
 def canvases(folders: list[Path]) -> list[Canvas]:
@@ -125,7 +134,7 @@ class Batch(NamedTuple):
 
 def batch_of(chosen: list[Canvas]) -> Batch:
     """Windows of some canvases."""
-    read = [windowed(canvas) for canvas in chosen]
+    read = [canvas.windowed() for canvas in chosen]
     rows, columns = (max(tokens.shape[axis] for tokens, _ in read) for axis in (0, 1))
     count, dim = len(read), read[0][0].shape[-1]
     tokens = np.zeros((count, rows, columns, dim), np.float32)
@@ -172,7 +181,7 @@ def loss_of(output: MaskOutput, batch: Batch) -> Tensor:
 
 def standardise(head: MaskHead, chosen: list[Canvas]) -> None:
     """Set the head's mean and scale from the tokens of some canvases."""
-    grids = [canvas.read()[0].astype(np.float32).reshape(-1, len(head.mean)) for canvas in chosen]
+    grids = [canvas.read()[0].reshape(-1, len(head.mean)) for canvas in chosen]
     tokens = np.concatenate([grid[:: max(1, len(grid) // 100)] for grid in grids])
     head.mean.copy_(torch.from_numpy(tokens.mean(0))[:, None, None])
     head.scale.copy_(torch.from_numpy(tokens.std(0) + 1e-2)[:, None, None])
@@ -253,7 +262,7 @@ def train(chosen: list[Canvas], args: argparse.Namespace) -> MaskHead:
 def masks_of(heads: list[MaskHead], canvas: Canvas) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """(2h, 2w) mask probabilities, the mean of the heads' logits, and the truth's cells."""
     tokens, cells = canvas.read()
-    grid = torch.from_numpy(tokens.astype(np.float32)).permute(2, 0, 1)[None]
+    grid = torch.from_numpy(tokens).permute(2, 0, 1)[None]
     with torch.inference_mode():
         logits = torch.stack([head(grid).mask[0] for head in heads]).mean(0)
     return logits.sigmoid().numpy(), cells

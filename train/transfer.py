@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from forensic_chat.data.forge.autoencoders import DESIGNS
 from train.features import AUTOENCODER
-from train.fit_verdict import Table, add_fit_arguments, out_of_fold, probe, table
+from train.tower_heads import Table, add_fit_arguments, out_of_fold, probe, table
 
 
 def from_sources(data: Table, share: float) -> NDArray[np.bool_]:

@@ -15,16 +15,9 @@ from forensic_chat.errors import UsageError
 from forensic_chat.schema import CLASSES
 from tests.images import photo
 from train.features import AUTOENCODER, examples, forgeries, look, on_cells, twins
-from train.fit_verdict import (
-    PRIOR,
-    Table,
-    balanced,
-    cross_answered,
-    fit_change,
-    fuse,
-    guard,
-)
+from train.fit_verdict import PRIOR, cross_answered, fit_change, fuse, guard
 from train.operating_points import COPIED_PHOTOS, MARKED_PHOTOS, Points, freeze
+from train.tower_heads import Table, balanced
 from train.transfer import from_sources
 
 
@@ -123,7 +116,7 @@ def table(seed: int = 0) -> Table:
 def test_kinds_weigh_as_the_prior_and_sources_as_their_sizes_root() -> None:
     kinds = np.array(["real"] * 5 + ["forged"] * 4)
     sources = np.array(["a"] * 4 + ["b"] + ["a"] * 4)
-    weights = balanced(kinds, sources)
+    weights = balanced(kinds, sources, PRIOR)
     assert weights.mean() == pytest.approx(1)
     real, forged = weights[:5].sum(), weights[5:].sum()
     assert real / forged == pytest.approx(PRIOR["real"] / PRIOR["forged"])

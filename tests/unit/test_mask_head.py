@@ -11,6 +11,7 @@ import torch
 
 from forensic_chat.encoder.config import EncoderConfig
 from train import mask_head
+from train.canvases import keep
 from train.mask_head import Canvas, batch_of, canvases, measure, train
 
 DIM = 768 * len(EncoderConfig().mask_blocks)
@@ -31,9 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mask[2:6, 2:8] = 255
             tokens[1:3, 1:4] += direction
         pixels = np.zeros((rows * 16, columns * 16, 3), np.uint8)
-        np.savez(out / f"{k:06d}.npz", tokens=tokens.astype(np.float16), mask=mask, pixels=pixels)
         told = {"label": label, "manipulation": manipulation, "source": f"s{k % 4}"}
-        (out / f"{k:06d}.json").write_text(json.dumps(told))
+        keep(out / f"{k:06d}.npz", pixels, mask / 255, tokens.astype(np.float32), told)
     return out
 
 
@@ -133,3 +133,22 @@ def test_folds_leave_out_whole_sources_the_dealt_first(
     mask_head.main()
     assert {canvas.source for canvas in trained} == seen
     assert set(json.loads((tmp_path / "run.json").read_text())["seen"]) == seen
+
+
+def test_what_is_kept_of_a_canvas_is_what_was_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tokens = rng.normal(5, 2, (4, 6, DIM)).astype(np.float32)
+    pixels = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    cells = (rng.random((8, 12)) > 0.5).astype(float)
+    keep(tmp_path / "000000.npz", pixels, cells, tokens, {"label": "real", "manipulation": "", "source": "s"})
+    (canvas,) = canvases([tmp_path])
+    kept, mask = canvas.read()
+    assert np.abs(kept - tokens).max() <= np.ptp(tokens, axis=(0, 1)).max() / 255
+    assert ((mask > 127) == (cells > 0.5)).all()
+    fed = canvas.fed().pixels
+    assert any(
+        (pixels[y : y + fed.shape[0], x : x + fed.shape[1]] == fed).all()
+        for y in range(0, 64, 16)
+        for x in range(0, 96, 16)
+        if y + fed.shape[0] <= 64 and x + fed.shape[1] <= 96
+    )
