@@ -114,7 +114,8 @@ def parts(data: Table, k: int, c: float) -> dict[str, Callable[[], Floats]]:
             )
             for number in (6, 8, 10)
         },
-        "images as they are alone": lambda: both(fit=unlaundered),
+        "images as they are alone": lambda: both(fit=partial(in_variants, 1)),
+        "as they are and laundered once": lambda: both(fit=partial(in_variants, 2)),
         "without remade photos": lambda: both(known=data.whole),
         "with CVaR": lambda: losing(cvar),
         "with pairwise ranking": lambda: losing(ranked),
@@ -122,8 +123,11 @@ def parts(data: Table, k: int, c: float) -> dict[str, Callable[[], Floats]]:
     }
 
 
-def unlaundered(features: Floats, kinds: NDArray[np.str_], sources: NDArray[np.str_], c: float) -> TowerFit:
-    return TowerFit.fit(features[:, :1], kinds, sources, c)
+def in_variants(
+    most: int, features: Floats, kinds: NDArray[np.str_], sources: NDArray[np.str_], c: float
+) -> TowerFit:
+    """Heads that learn from the first `most` variants of each image."""
+    return TowerFit.fit(features[:, :most], kinds, sources, c)
 
 
 def main() -> None:
@@ -133,7 +137,7 @@ def main() -> None:
     add_fit_arguments(parser)
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     args = parser.parse_args()
-    data = table(args.corpus, args.tower, args.masks, args.variants)
+    data = table(args.corpus, args.tower, args.masks, args.variants, args.more)
     measured = data.train & data.whole
     every = parts(data, args.folds, args.tower_c)
     if unknown := set(args.only) - set(every):

@@ -197,12 +197,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fusion-c", type=float, default=0.05)
     args = parser.parse_args()
-    data = table(args.corpus, args.tower, args.masks, args.variants)
+    data = table(args.corpus, args.tower, args.masks, args.variants, args.more)
     for variant in args.variants:
         guard(args.corpus, args.tower, variant)
     tower = out_of_fold(data, args.folds, args.tower_c)
     plain = out_of_fold(replace(data, features=block(data.features, 8)), args.folds, args.tower_c)[..., 0]
-    x = np.concatenate([tower, data.summary], -1)
+    x = np.concatenate([tower[:, : len(args.variants)], data.summary], -1)
     screens = np.array(["[screenshot]" in (item.note or "") for item in data.items])
     use = data.masked & data.train & ~screens
     logits, changed = cross_answered(data, x, use, args.fusion_c, args.folds)

@@ -1,7 +1,7 @@
 """The tower's heads: linear, generated against photo, on what the frozen tower saw (the caches of train.features)."""
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Table:
     """Images as they were collected; the others were made from one."""
     labels: NDArray[np.int64]
     features: Floats
-    """(N, V, views, D) of the tower."""
+    """(N, V or more, views, D) of the tower; variants behind the first V are for its heads to learn from alone."""
     summary: Floats
     """(N, V, CHANGE) with mask heads that did not see the image's source; NaN where not read."""
     masks: list[list[NDArray[np.uint8]]]
@@ -67,13 +67,15 @@ class Table:
         return ~np.isnan(self.summary).any(axis=(1, 2))
 
 
-def table(corpora: list[Path], tower: Path, masks: Path, variants: list[int]) -> Table:
-    """Everything that the caches hold in every variant."""
+def table(
+    corpora: list[Path], tower: Path, masks: Path, variants: list[int], more: Sequence[int] = ()
+) -> Table:
+    """Everything that the caches hold in every variant; of `more` variants, what the tower saw."""
     read_examples, features, summary, cells, truths = [], [], [], [], []
     for corpus in corpora:
         every = examples(corpus)
         for example in every + forgeries(every, len(every)) + twins(every, len(every)):
-            files = [tower / corpus.name / f"variant{v}" / example.file for v in variants]
+            files = [tower / corpus.name / f"variant{v}" / example.file for v in (*variants, *more)]
             if not all(file.exists() for file in files):
                 continue
             read_examples.append(example)
@@ -242,6 +244,9 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tower", type=Path, required=True)
     parser.add_argument("--masks", type=Path, required=True)
     parser.add_argument("--variants", type=int, nargs="+", default=[0, 1])
+    parser.add_argument(
+        "--more", type=int, nargs="*", default=[], help="variants that the tower's heads learn from besides"
+    )
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument(
         "--tower-c", type=float, default=0.003, help="inverse L2 strength of the tower's heads"

@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--sources", type=float, nargs="*", default=[], metavar="SHARE")
     parser.add_argument("--families", action="store_true")
     args = parser.parse_args()
-    data = table(args.corpus, args.tower, args.masks, args.variants)
+    data = table(args.corpus, args.tower, args.masks, args.variants, args.more)
     part = {f"{n} a source": at_most(data, n) for n in args.images}
     part |= {f"{share:.0%} of the sources": from_sources(data, share) for share in args.sources}
     measured = data.train & data.whole
