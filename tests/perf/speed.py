@@ -26,6 +26,7 @@ from PIL import Image
 from forensic_chat import Examiner, batch
 from forensic_chat.evidence import collect
 from forensic_chat.imaging.intake import take_in
+from forensic_chat.imaging.views import crop, native_boxes, overview
 from tests.images import photo
 
 MEGABYTE = 2**20
@@ -101,6 +102,16 @@ def warm(examiner: Examiner, path: Path, repeats: int) -> Iterator[tuple[str, fl
     stages = ", ".join(f"{stage} {1000 * seconds:.0f}" for stage, seconds in found.timings.items())
     print(f"  warm verdict {1000 * whole:.0f} ms, encoder once {1000 * plain:.0f} ms; of one in ms: {stages}")
     yield "warm verdict / encoder once over the same 1 MP", whole / plain, 3
+    height, width = pixels.shape[:2]
+    crops = [crop(pixels, box, "") for box in native_boxes(width, height, 224, 0)[:8]]
+    views = [view.pixels for view in (overview(pixels), *crops)]
+    once, tower = alternating(
+        repeats, lambda: examiner.encoder.perceive(pixels), lambda: examiner.encoder.tower.read(views)
+    )
+    print(
+        f"  encoder once {1000 * once:.0f} ms, its CLIP tower over an overview and 8 crops {1000 * tower:.0f} ms"
+    )
+    yield "encoder once / its CLIP tower over an overview and 8 crops", once / tower, 2
 
 
 def whole_folder(examiner: Examiner, folder: Path, repeats: int) -> Iterator[tuple[str, float, float]]:
