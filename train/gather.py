@@ -1,87 +1,37 @@
 """Rebuilds the gathered training set from the public repositories of train/sources.jsonl, by commit and path.
 
-    python -m train.gather --out DIR --mirror CLONES --admit ADMIT.py [--known CORPUS] [--clone] [--workers 2]
+    python -m train.gather --out DIR --mirror CLONES --admit ADMIT.py [--known CORPUS ...] [--clone] [--workers 2]
 
 CLONES holds git directories named owner+name (bare, or a clone with .git); `--clone` makes the missing
 ones. ADMIT.py is run as `ADMIT.py source OWNER/NAME` and `ADMIT.py images FOLDER`. It exits 1 if the
 source is reserved or, with their paths as output, if images are near a reserved one: nothing it refuses
-is kept. `--known` is a folder with manifest.jsonl whose images must not be met again. A source that is
-done is not read again; take its line out, or change it, and its files go. Images never enter the
-repository.
+is kept. `--known` are folders with manifest.jsonl whose images must not be met again: a corpus, lots
+gathered before. A source that is done is not read again; take its line out, or change it, and its files
+go. Images never enter the repository.
 """
 
-from __future__ import annotations
-
 import argparse
-import fnmatch
 import hashlib
 import json
 import multiprocessing
-import re
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from train.clones import git_dir, list_blobs, read_blobs
 from train.packing import Packed, RefusedError, Require, dhash, near, pack, phash
+from train.sources import Source, choose, read_sources, rows_of
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-SMALLEST_FILE = 6_000  # bytes: below it an icon, a placeholder or a thumbnail
-NO_PICTURE = re.compile(
-    r"(logo|icon|favicon|sprite|badge|sponsor|screenshot|qrcode|wechat|node_modules|site-packages)", re.I
-)
 VIEWS = ("whole", "crop1", "crop2")
-VAL_SHARE = 15  # per cent of the groups of a source
-
-
-@dataclass(frozen=True)
-class Source:
-    """One line of sources.jsonl: which files of which repository, and what they are."""
-
-    repo: str
-    commit: str
-    label: str
-    include: list[str]
-    exclude: list[str] = field(default_factory=list)
-    generator: str | None = None
-    generator_in_path: str = ""
-    kind: str = ""
-    licence: str = "none stated"
-    group: str = ""  # regular expression; what it matches in a path names the group; "": each file its own
-    require: Require = ""
-    grid: list[int] = field(default_factory=lambda: [1, 1])
-    max: int = 0  # 0: all
-    any_name: bool = False  # take files that NO_PICTURE would skip
-    holdout: bool = False
-    modern: bool = True
-    note: str = ""
-    count: int = 0
-
-    @property
-    def key(self) -> str:
-        """Names the source's part on disk; changes with everything that decides its content or its fields."""
-        told = {k: v for k, v in asdict(self).items() if k not in ("note", "count")}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
-
-    @property
-    def folder(self) -> str:
-        return f"images/{self.label}/{self.repo.replace('/', '+')}-{self.key}"
-
-
-@dataclass(frozen=True)
-class Blob:
-    path: str
-    sha: str
-    size: int
 
 
 class Seen:
@@ -98,132 +48,6 @@ class Seen:
 
     def near(self, p: int, d: int) -> bool:
         return bool(near(p, d, self._p, self._d).any())
-
-
-def read_sources(path: Path) -> list[Source]:
-    return [Source(**json.loads(line)) for line in path.read_text("utf-8").splitlines() if line.strip()]
-
-
-def git_dir(mirror: Path, repo: str, clone: bool) -> Path | None:
-    """Where the repository's git directory is under `mirror`, or None."""
-    base = mirror / repo.replace("/", "+")
-    for place in (base / "repo" / ".git", base / "repo", base / ".git", base):
-        if (place / "HEAD").is_file():
-            return place
-    if (
-        clone
-        and subprocess.run(
-            ["git", "clone", "-q", "--bare", f"https://github.com/{repo}", str(base)]
-        ).returncode
-        == 0
-    ):
-        return base
-    return None
-
-
-def list_blobs(git: Path, commit: str) -> list[Blob]:
-    """Files of a commit with a size: a snapshot may lack blobs, which have none."""
-    out = subprocess.run(
-        ["git", "-C", str(git), "ls-tree", "-rlz", commit], capture_output=True, check=True
-    ).stdout
-    blobs = []
-    for entry in filter(None, out.split(b"\0")):
-        head, _, name = entry.partition(b"\t")
-        _, kind, sha, size = head.split()
-        if kind == b"blob" and size.isdigit():
-            blobs.append(Blob(name.decode("utf-8", "replace"), sha.decode(), int(size)))
-    return blobs
-
-
-def choose(source: Source, blobs: list[Blob]) -> list[Blob]:
-    """The files a source names, in an order that does not follow their names: `max` takes a fair sample."""
-
-    def wanted(blob: Blob) -> bool:
-        return (
-            blob.path.lower().endswith(SUFFIXES)
-            and blob.size >= SMALLEST_FILE
-            and (source.any_name or not NO_PICTURE.search(blob.path))
-            and any(fnmatch.fnmatchcase(blob.path, glob) for glob in source.include)
-            and not any(fnmatch.fnmatchcase(blob.path, glob) for glob in source.exclude)
-        )
-
-    return sorted(filter(wanted, blobs), key=lambda b: hashlib.sha256(b.path.encode()).digest())
-
-
-def read_blobs(git: Path, blobs: list[Blob]) -> Iterator[tuple[Blob, bytes]]:
-    """Contents through one `git cat-file --batch`; blobs the snapshot lacks are passed over."""
-    with subprocess.Popen(
-        ["git", "-C", str(git), "cat-file", "--batch"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        for blob in blobs:
-            process.stdin.write(f"{blob.sha}\n".encode())
-            process.stdin.flush()
-            head = process.stdout.readline().split()
-            if len(head) == 3:
-                yield blob, process.stdout.read(int(head[2]))
-                process.stdout.read(1)
-        process.stdin.close()
-
-
-def group_of(source: Source, path: str) -> str:
-    found = re.search(source.group, path) if source.group else None
-    return f"{source.repo}:{found.group(0) if found else path}"
-
-
-def generator_of(source: Source, path: str) -> str | None:
-    """The source's generator; with `generator_in_path`, completed by what that expression's group 1 finds."""
-    found = re.search(source.generator_in_path, path) if source.generator_in_path else None
-    return (source.generator or "") + found.group(1) if found else source.generator
-
-
-def split_of(source: Source, group: str) -> str:
-    """`holdout` for whole held-out sources; else `val` for 15 % of the groups, drawn by digest."""
-    if source.holdout:
-        return "holdout"
-    return "val" if hashlib.sha256(group.encode()).digest()[0] * 100 < VAL_SHARE * 256 else "train"
-
-
-def rows_of(source: Source, path: str, packed: Packed) -> list[tuple[dict[str, Any], bytes]]:
-    """Manifest rows and files of one kept image: the corpus' fields, plus what each view is."""
-    group = group_of(source, path)
-    stem = f"{packed.orig_sha256[:12]}{f'-{packed.tile}' if source.grid != [1, 1] else ''}"
-    rows = []
-    for view in packed.views:
-        row: dict[str, Any] = {
-            "path": f"{source.folder}/{view.name}/{stem}.webp",
-            "sha256": hashlib.sha256(view.data).hexdigest(),
-            "label": source.label,
-            "generator": generator_of(source, path),
-            "manipulation": None,
-            "mask": None,
-            "authentic": None,
-            "source": source.repo,
-            "commit": source.commit,
-            "orig_path": path,
-            "licence": source.licence,
-            "width": view.size[0],
-            "height": view.size[1],
-            "format": "WEBP",
-            "group": group,
-            "split": split_of(source, group),
-            "modern": source.modern,
-            "note": source.note,
-            "kind": source.kind,
-            "view": view.name,
-            "resized": view.resized,
-            "box": list(view.box),
-            "original_width": packed.original[0],
-            "original_height": packed.original[1],
-            "original_format": packed.orig_format,
-            "original_sha256": packed.orig_sha256,
-            "tile": packed.tile,
-            "phash": f"{packed.phash:016x}",
-            "dhash": f"{packed.dhash:016x}",
-        }
-        rows.append((row, view.data))
-    return rows
 
 
 def _pack_job(job: tuple[str, bytes, Require, tuple[int, int]]) -> tuple[str, list[Packed] | str]:
@@ -327,20 +151,23 @@ def read_part(out: Path, source: Source) -> list[dict[str, Any]] | None:
     return [json.loads(line) for line in part.read_text("utf-8").splitlines()] if part.is_file() else None
 
 
-def remember_known(known: Path | None, out: Path, seen: Seen) -> None:
-    """Hashes of the images of another manifest, cached beside the output."""
-    if known is None:
-        return
+def remember_known(known: Sequence[Path], out: Path, seen: Seen) -> None:
+    """Hashes of the images of other manifests, cached beside the output."""
     cache = out / "known.json"
     hashes: dict[str, list[int]] = json.loads(cache.read_text()) if cache.is_file() else {}
-    for line in (known / "manifest.jsonl").read_text("utf-8").splitlines():
-        row = json.loads(line)
-        if row["sha256"] not in hashes:
-            with Image.open(known / row["path"]) as image:
-                rgb = image.convert("RGB")
-            hashes[row["sha256"]] = [phash(rgb), dhash(rgb)]
-        seen.add(row["sha256"], *hashes[row["sha256"]])
-    cache.write_text(json.dumps(hashes))
+    for folder in known:
+        for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines():
+            row = json.loads(line)
+            if row.get("view", "whole") != "whole":
+                continue
+            digest = row.get("original_sha256", row["sha256"])
+            if digest not in hashes:
+                with Image.open(folder / row["path"]) as image:
+                    rgb = image.convert("RGB")
+                hashes[digest] = [phash(rgb), dhash(rgb)]
+            seen.add(digest, *hashes[digest])
+    if known:
+        cache.write_text(json.dumps(hashes))
 
 
 def drop_stale(out: Path, sources: list[Source]) -> None:
@@ -417,7 +244,7 @@ def main() -> None:
     parser.add_argument("--mirror", type=Path, required=True)
     parser.add_argument("--sources", type=Path, default=Path(__file__).with_name("sources.jsonl"))
     parser.add_argument("--admit", type=Path)
-    parser.add_argument("--known", type=Path)
+    parser.add_argument("--known", type=Path, nargs="*", default=[])
     parser.add_argument("--clone", action="store_true")
     parser.add_argument("--workers", type=int, default=1)
     run(parser.parse_args())

@@ -15,6 +15,7 @@ from PIL import Image
 
 from train import gather
 from train.packing import CROP, WHOLE, RefusedError, crop_boxes, decode, dhash, near, pack, phash, tiles
+from train.sources import Source, generator_of, group_of, split_of
 
 
 def picture(width: int, height: int, seed: int) -> Image.Image:
@@ -68,7 +69,7 @@ def settings(tmp_path: Path, mirror: Path, **source: Any) -> argparse.Namespace:
     (tmp_path / "sources.jsonl").write_text(json.dumps(line) + "\n")
     return argparse.Namespace(
         out=tmp_path / "out", mirror=mirror, sources=tmp_path / "sources.jsonl",
-        admit=None, known=None, clone=False, workers=1,
+        admit=None, known=[], clone=False, workers=1,
     )  # fmt: skip
 
 
@@ -146,30 +147,29 @@ def test_what_admission_refuses_is_not_kept(tmp_path: Path, mirror: Path) -> Non
 
 def test_known_images_are_not_met_again(tmp_path: Path, mirror: Path) -> None:
     args = settings(tmp_path, mirror)
-    args.known = tmp_path / "known"
-    args.known.mkdir()
-    (args.known / "k.jpg").write_bytes(encoded(picture(1000, 700, 1).resize((640, 448)), "JPEG"))
-    (args.known / "manifest.jsonl").write_text(json.dumps({"path": "k.jpg", "sha256": "0"}) + "\n")
+    known = tmp_path / "known"
+    args.known = [known]
+    known.mkdir()
+    (known / "k.jpg").write_bytes(encoded(picture(1000, 700, 1).resize((640, 448)), "JPEG"))
+    (known / "manifest.jsonl").write_text(json.dumps({"path": "k.jpg", "sha256": "0"}) + "\n")
     gather.run(args)
     assert {row["orig_path"] for row in manifest(args.out)} == {"photos/b.png"}
 
 
 def test_a_group_is_in_one_split_and_held_out_sources_in_neither() -> None:
-    source = gather.Source("o/n", "c", "real", ["*"], group=r"scene\d+")
-    groups = [gather.group_of(source, f"x/scene{i}/{j}.jpg") for i in range(200) for j in range(2)]
+    source = Source("o/n", "c", "real", ["*"], group=r"scene\d+")
+    groups = [group_of(source, f"x/scene{i}/{j}.jpg") for i in range(200) for j in range(2)]
     assert groups[0] == groups[1] != groups[2]
-    splits = [gather.split_of(source, group) for group in groups]
+    splits = [split_of(source, group) for group in groups]
     assert 0.05 < splits.count("val") / len(splits) < 0.25
-    held = gather.Source("o/n", "c", "real", ["*"], holdout=True)
-    assert {gather.split_of(held, group) for group in groups} == {"holdout"}
+    held = Source("o/n", "c", "real", ["*"], holdout=True)
+    assert {split_of(held, group) for group in groups} == {"holdout"}
 
 
 def test_generator_from_the_path() -> None:
-    source = gather.Source(
-        "o/n", "c", "synthetic", ["*"], generator="SD: ", generator_in_path=r"show/([^/]+)/"
-    )
-    assert gather.generator_of(source, "show/dream/1.webp") == "SD: dream"
-    assert gather.generator_of(source, "else/1.webp") == "SD: "
+    source = Source("o/n", "c", "synthetic", ["*"], generator="SD: ", generator_in_path=r"show/([^/]+)/")
+    assert generator_of(source, "show/dream/1.webp") == "SD: dream"
+    assert generator_of(source, "else/1.webp") == "SD: "
 
 
 @pytest.mark.parametrize(
