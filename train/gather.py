@@ -194,7 +194,7 @@ def write_manifest(out: Path, sources: list[Source]) -> int:
 def run(args: argparse.Namespace) -> None:
     out: Path = args.out
     (out / "parts").mkdir(parents=True, exist_ok=True)
-    sources = read_sources(args.sources)
+    sources = [source.at_most(args.most) for source in read_sources(args.sources)]
     drop_stale(out, sources)
     seen = Seen()
     remember_known(args.known, out, seen)
@@ -244,6 +244,7 @@ def main() -> None:
     parser.add_argument("--mirror", type=Path, required=True)
     parser.add_argument("--sources", type=Path, default=Path(__file__).with_name("sources.jsonl"))
     parser.add_argument("--admit", type=Path)
+    parser.add_argument("--most", type=int, default=0, help="images of a source, where it allows more")
     parser.add_argument("--known", type=Path, nargs="*", default=[])
     parser.add_argument("--clone", action="store_true")
     parser.add_argument("--workers", type=int, default=1)

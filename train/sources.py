@@ -4,7 +4,7 @@ import fnmatch
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class Source:
     modern: bool = True
     note: str = ""
     count: int = 0
+
+    def at_most(self, images: int) -> "Source":
+        """The source, its `max` no larger than so many; 0: as it is."""
+        return replace(self, max=min(self.max or images, images)) if images else self
 
     @property
     def key(self) -> str:

@@ -69,7 +69,7 @@ def settings(tmp_path: Path, mirror: Path, **source: Any) -> argparse.Namespace:
     (tmp_path / "sources.jsonl").write_text(json.dumps(line) + "\n")
     return argparse.Namespace(
         out=tmp_path / "out", mirror=mirror, sources=tmp_path / "sources.jsonl",
-        admit=None, known=[], clone=False, workers=1,
+        admit=None, most=0, known=[], clone=False, workers=1,
     )  # fmt: skip
 
 
@@ -127,6 +127,16 @@ def test_a_second_run_reads_nothing_again_and_a_changed_line_starts_anew(
     gather.run(args)
     assert len({row["original_sha256"] for row in manifest(args.out)}) == 1
     assert len(list(args.out.glob("images/real/*"))) == 1
+
+
+@pytest.mark.parametrize(("allowed", "most", "kept"), [(0, 0, 2), (0, 1, 1), (1, 9, 1), (2, 1, 1)])
+def test_of_a_source_no_more_is_taken_than_its_line_and_the_command_allow(
+    tmp_path: Path, mirror: Path, allowed: int, most: int, kept: int
+) -> None:
+    args = settings(tmp_path, mirror, max=allowed)
+    args.most = most
+    gather.run(args)
+    assert len({row["original_sha256"] for row in manifest(args.out)}) == kept
 
 
 def test_what_admission_refuses_is_not_kept(tmp_path: Path, mirror: Path) -> None:
