@@ -2,16 +2,20 @@
 
     python -m train.canvases --corpus DIR [DIR ...] --out DIR --count 4000 [--autoencoders DIR] [--leave-out SOURCE ...]
     python -m train.canvases --corpus DIR --out DIR --only SOURCE [SOURCE ...]
+    python -m train.canvases --residuals --corpus DIR [DIR ...] --out DIR --count 6000
 
 The first form draws canvases: a class, then a source, then an image, then a place of at most 384 px a side; photos are
 forged on the way, and three in four of every class go through a random laundering chain. The second reads the images
-of the named sources as they are, for measuring on sources that the first form left out. One file a canvas, so a
-run goes on where it was stopped; the same seed gives the same canvases.
+of the named sources as they are, for measuring on sources that the first form left out. With --residuals a canvas
+holds residuals (encoder.residuals) in place of tokens, in a fifth of the time, and none is of a generated image, as
+residuals tell where alone. One file a canvas, so a run goes on where it was stopped; the same seed gives the same
+canvases.
 """
 
 import argparse
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +35,7 @@ from forensic_chat.data.laundering import Resize, chain, launder
 from forensic_chat.data.manifest import Item
 from forensic_chat.data.manifest import read as read_manifest
 from forensic_chat.encoder.config import EncoderConfig
+from forensic_chat.encoder.residuals import read_residuals
 from forensic_chat.encoder.tokens import PATCH, read_tokens
 from forensic_chat.encoder.tower import Tower
 from forensic_chat.weights import base
@@ -152,13 +157,18 @@ def whole(photo: Photo) -> Sample:
     return Sample(pixels, empty if mask is None else mask, item.label, item.manipulation or "", item.source)
 
 
-def write(sample: Sample, tower: Tower, target: Path) -> None:
+def residuals_of(pixels: Pixels) -> Floats:
+    """(16 h, 16 w, 3) -> (h, w, residuals.CHANNELS)"""
+    return read_residuals(pixels, *(length // PATCH for length in pixels.shape[:2]))
+
+
+def write(sample: Sample, read: Callable[[Pixels], Floats], target: Path) -> None:
     """Read a sample and keep it; pixels and mask are cut to whole tokens."""
     height, width = (length // PATCH * PATCH for length in sample.pixels.shape[:2])
     pixels, mask = sample.pixels[:height, :width], sample.mask[:height, :width]
     cells = (mask > 127).reshape(height // 8, 8, width // 8, 8).mean((1, 3))
     told = {"label": sample.label, "manipulation": sample.manipulation, "source": sample.source}
-    keep(target, pixels, cells, read_tokens(tower, pixels, PICKED).grid, told)
+    keep(target, pixels, cells, read(pixels), told)
 
 
 def keep(
@@ -185,6 +195,11 @@ def keep(
     part.rename(target)
 
 
+def tokens_reader() -> Callable[[Pixels], Floats]:
+    tower = Tower(base("clip-tower-int8") / "tower.onnx", threads=1)
+    return lambda pixels: read_tokens(tower, pixels, PICKED).grid
+
+
 def png(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
@@ -203,6 +218,7 @@ def main() -> None:
     parser.add_argument(
         "--autoencoders", type=Path, help="folder of train.autoencoders: remade regions and holes"
     )
+    parser.add_argument("--residuals", action="store_true", help="keep residuals, not the tower's tokens")
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="SOURCE")
     parser.add_argument("--only", nargs="*", default=[], metavar="SOURCE")
     args = parser.parse_args()
@@ -213,7 +229,7 @@ def main() -> None:
         for item in read_manifest(corpus / "manifest.jsonl")
         if item.split == "train" and "[screenshot]" not in (item.note or "")
     ]
-    tower = Tower(base("clip-tower-int8") / "tower.onnx", threads=1)
+    read = residuals_of if args.residuals else tokens_reader()
     args.out.mkdir(parents=True, exist_ok=True)
     if args.only:
         photos = [photo for photo in photos if photo.item.source in args.only]
@@ -225,6 +241,8 @@ def main() -> None:
             manipulations |= regeneration.manipulations(autoencoders.load(args.autoencoders))
         kept = [photo for photo in photos if photo.item.source not in args.leave_out]
         source = Source(kept, manipulations)
+        if args.residuals:
+            del source.shares["synthetic"]
         jobs = range(shard, args.count, shards)
     for number in jobs:
         target = args.out / f"{number:06d}.npz"
@@ -234,7 +252,7 @@ def main() -> None:
             whole(photos[number]) if args.only else source.draw(np.random.default_rng([args.seed, number]))
         )
         if min(sample.pixels.shape[:2]) >= 2 * PATCH:
-            write(sample, tower, target)
+            write(sample, read, target)
         if number // shards % 100 == 0:
             print(f"canvas {number} of {jobs.stop}", flush=True)
 

@@ -1,12 +1,13 @@
 """What the frozen tower and trained mask heads see in every image, cached a file an image and variant.
 
     python -m train.features --corpus DIR [DIR ...] --out DIR --variants 0 1
-    python -m train.features --corpus DIR [DIR ...] --out DIR --variants 0 1 --heads RUN RUN [--forged 8]
+    python -m train.features --corpus DIR [DIR ...] --out DIR --variants 0 1 --heads RUN RUN --residuals RUN RUN
     python -m train.features --corpus DIR [DIR ...] --out DIR --variants 0 1 --remade 8 --autoencoders DIR
 
 Variant 0 is the image as it is; the others are a random window of random aspect (so that the overview does not
-tell the frame's shape) through a random laundering chain, the same for every class. With --heads, the runs of
-train.mask_head, each image is read by those heads that did not see its source, and left out if all did. With --forged,
+tell the frame's shape) through a random laundering chain, the same for every class. With --heads and
+--residuals, the runs of train.mask_head by fold, each image is read by those folds' heads that did not see its source,
+and left out if all did. With --forged,
 photos are read once more after one of our forgeries, so that photo and forgery differ in nothing but the change; with
 --remade, windows of photos are read as they are and passed through an autoencoder of train.autoencoders.
 """
@@ -32,6 +33,7 @@ from forensic_chat.data.manifest import read as read_manifest
 from forensic_chat.encoder.config import EncoderConfig
 from forensic_chat.encoder.maskhead import MaskHead, MaskHeads
 from forensic_chat.encoder.perceive import change_map
+from forensic_chat.encoder.residuals import read_residuals
 from forensic_chat.encoder.tokens import read_tokens
 from forensic_chat.encoder.tower import Tower
 from forensic_chat.evidence import copymove
@@ -178,27 +180,31 @@ def tower_views(pixels: Pixels, native: list[Pixels], seed: int) -> list[Pixels]
 
 @dataclass(frozen=True)
 class Trained:
-    """A mask head and the sources it was trained on."""
+    """The mask heads of a fold, and the sources that either was trained on."""
 
     head: MaskHead
+    residual_head: MaskHead
     seen: frozenset[str]
 
     @classmethod
-    def load(cls, run: Path) -> "Trained":
-        return cls(load_head(run), frozenset(json.loads((run / "run.json").read_text())["seen"]))
+    def load(cls, run: Path, residuals: Path) -> "Trained":
+        seen = (json.loads((folder / "run.json").read_text())["seen"] for folder in (run, residuals))
+        return cls(load_head(run), load_head(residuals), frozenset[str]().union(*seen))
 
 
-def together(heads: list[MaskHead]) -> MaskHeads:
-    mask_heads = MaskHeads(EncoderConfig(mask_heads=len(heads)))
-    for slot, head in zip(mask_heads.heads, heads, strict=True):
-        slot.load_state_dict(head.state_dict())
+def together(trained: list[Trained]) -> MaskHeads:
+    mask_heads = MaskHeads(EncoderConfig(mask_heads=len(trained)))
+    for k, fold in enumerate(trained):
+        mask_heads.heads[k], mask_heads.residual_heads[k] = fold.head, fold.residual_head
     return mask_heads.eval()
 
 
 def mask_row(tower: Tower, heads: MaskHeads, seen: Look) -> dict[str, NDArray[np.generic]]:
     height, width = seen.pixels.shape[:2]
     tokens = read_tokens(tower, seen.pixels, EncoderConfig().picked)
-    changes = change_map(heads, tokens, copymove.find(seen.pixels), width, height)
+    rows, columns = tokens.grid.shape[:2]
+    residuals = read_residuals(seen.pixels, rows, columns, tokens.scale)
+    changes = change_map(heads, tokens, residuals, copymove.find(seen.pixels), width, height)
     row: dict[str, NDArray[np.generic]] = {
         "summary": changes.summary,
         "mask": np.rint(changes.mask * 255).astype(np.uint8),
@@ -224,6 +230,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variants", type=int, nargs="+", required=True)
     parser.add_argument("--heads", type=Path, nargs="*", default=[], metavar="RUN")
+    parser.add_argument("--residuals", type=Path, nargs="*", default=[], metavar="RUN")
     parser.add_argument("--limit", type=int, help="at most so many images a source, chosen at random")
     parser.add_argument("--forged", type=int, default=0, help="forge at most so many photos a source as well")
     parser.add_argument("--remade", type=int, default=0, help="remake windows of at most so many a source")
@@ -233,7 +240,7 @@ def main() -> None:
         parser.error("--remade needs --autoencoders, a folder of train.autoencoders")
     models = autoencoders.load(args.autoencoders) if args.remade else {}
     tower = Tower(base("clip-tower-int8") / "tower.onnx", threads=1)
-    trained = [Trained.load(run) for run in args.heads]
+    trained = [Trained.load(*runs) for runs in zip(args.heads, args.residuals, strict=True)]
     for corpus in args.corpus:
         every = examples(corpus)
         chosen = limited(every, args.limit) + forgeries(every, args.forged) + twins(every, args.remade)
@@ -244,7 +251,7 @@ def main() -> None:
                 target = folder / example.file
                 if target.exists():
                     continue
-                fresh = [t.head for t in trained if example.item.source not in t.seen]
+                fresh = [t for t in trained if example.item.source not in t.seen]
                 if trained and not fresh:
                     continue
                 try:

@@ -1,6 +1,7 @@
 """Stage 2: fit what gathers the tower's and the mask heads' answers into a calibrated verdict; freeze its points.
 
-    python -m train.fit_verdict --corpus DIR [DIR ...] --tower DIR --masks DIR --heads RUN RUN --out DIR
+    python -m train.fit_verdict --corpus DIR [DIR ...] --tower DIR --masks DIR --heads RUN RUN --residuals RUN RUN
+        --out DIR
 
 The guard of train.shortcuts stands before the fit. The tower's heads are fitted a fold of whole sources at a time;
 fusion, operating points and false-alarm rates come from answers to images of sources that what answered was not trained
@@ -194,6 +195,7 @@ def main() -> None:
     )
     add_fit_arguments(parser)
     parser.add_argument("--heads", type=Path, nargs="+", required=True, metavar="RUN")
+    parser.add_argument("--residuals", type=Path, nargs="+", required=True, metavar="RUN")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fusion-c", type=float, default=0.05)
     args = parser.parse_args()
@@ -225,7 +227,8 @@ def main() -> None:
     head = VerdictHead(heads.mean, heads.scale, heads.weight, heads.bias, *fusion, *change, basis, quantiles)
     args.out.mkdir(parents=True, exist_ok=True)
     head.save(args.out / "verdict.safetensors")
-    heads_of_runs = together([Trained.load(run).head for run in args.heads])
+    runs = zip(args.heads, args.residuals, strict=True)
+    heads_of_runs = together([Trained.load(*pair) for pair in runs])
     tensors = {name: value.contiguous() for name, value in heads_of_runs.state_dict().items()}
     save_file(tensors, args.out / "maskheads.safetensors")
     EncoderConfig(mask_heads=len(args.heads)).save_pretrained(args.out)

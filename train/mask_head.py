@@ -1,14 +1,18 @@
-"""Stage 1: train the mask head on canvases (train.canvases), frozen tower: on a CPU in minutes, or on many GPUs.
+"""Stage 1: train a mask head on canvases (train.canvases), frozen tower: on a CPU in minutes, or on many GPUs.
 
     accelerate launch -m train.mask_head --canvases DIR [DIR ...] --out RUN [--fold 0/2] [--deal SOURCE ...]
+    accelerate launch -m train.mask_head --residuals --canvases DIR [DIR ...] --out RUN [--fold 0/2] [--deal SOURCE ...]
     python -m train.mask_head --measure RUN --canvases DIR
+    python -m train.mask_head --shipped 0 --canvases DIR
 
+With --residuals it trains a head that reads residuals, on canvases that hold those.
 --fold leaves out half of the sources, and two such heads ship together: each photo has one that never saw its source.
 The few sources of photos that others tampered with are dealt first (--deal), so that every head learns from some.
 It refuses to start where the canvases' delivery tells their classes apart (train.shortcuts).
 --without keeps manipulations out of training, to measure the transfer to them. --measure prints, at the fixed threshold
 0.5, mean F1, foreground IoU and pixel AUC over tampered canvases by source and manipulation, and the marked area
-of the others.
+of the others. --shipped measures the heads of one fold that ship: those that read tokens alone, then the mask that is
+shown, for which residuals are read off the canvases' own pixels.
 """
 
 import argparse
@@ -17,6 +21,7 @@ import json
 import math
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,13 +39,15 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from forensic_chat.encoder.config import TRACES, EncoderConfig
-from forensic_chat.encoder.maskhead import MaskHead, MaskOutput
+from forensic_chat.encoder.maskhead import MaskHead, MaskHeads, MaskOutput, ResidualHead
+from forensic_chat.encoder.residuals import read_residuals
 from forensic_chat.scoring.localisation import overlap
+from forensic_chat.weights import shipped
 from train.shortcuts import Fed, refuse_shortcuts
 
 TRACE_OF = {
     "copy-move": "copymove", "face-swap": "splice", "regenerate-region": "resynthesis",
-    "regenerate-hole": "inpaint", "removal": "inpaint", "text-edit": "inpaint",
+    "recolour": "retouch", "regenerate-hole": "inpaint", "removal": "inpaint", "text-edit": "inpaint",
 }  # fmt: skip
 
 
@@ -64,12 +71,15 @@ class Canvas:
             doubled = tuple(slice(2 * side.start, 2 * side.stop) for side in (rows, columns))
             return tokens_of(stored, (rows, columns)), mask[doubled]
 
+    def pixels(self) -> NDArray[np.uint8]:
+        with np.load(self.path) as stored, Image.open(io.BytesIO(stored["pixels"].tobytes())) as image:
+            return np.asarray(image)
+
     def fed(self) -> Fed:
         """A window of its pixels, as training draws them."""
         with np.load(self.path) as stored:
             rows, columns = window(stored["mask"])
-            with Image.open(io.BytesIO(stored["pixels"].tobytes())) as image:
-                pixels = np.asarray(image)
+        pixels = self.pixels()
         rows, columns = (slice(16 * side.start, 16 * side.stop) for side in (rows, columns))
         return Fed(np.ascontiguousarray(pixels[rows, columns]), self.label, self.source)
 
@@ -200,7 +210,7 @@ def train(chosen: list[Canvas], args: argparse.Namespace) -> MaskHead:
         log_with="tensorboard" if args.log else None,
         project_dir=args.out,
     )
-    head = MaskHead(EncoderConfig())
+    head = untrained(args.residuals)
     few = np.random.default_rng(args.seed).permutation(len(chosen))[:300]
     standardise(head, [chosen[k] for k in few])
     optimizer = torch.optim.AdamW(head.parameters(), args.learning_rate, weight_decay=args.weight_decay)
@@ -259,24 +269,40 @@ def train(chosen: list[Canvas], args: argparse.Namespace) -> MaskHead:
     return accelerator.unwrap_model(head).cpu().eval()
 
 
-def masks_of(heads: list[MaskHead], canvas: Canvas) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """(2h, 2w) mask probabilities, the mean of the heads' logits, and the truth's cells."""
-    tokens, cells = canvas.read()
-    grid = torch.from_numpy(tokens).permute(2, 0, 1)[None]
-    with torch.inference_mode():
-        logits = torch.stack([head(grid).mask[0] for head in heads]).mean(0)
-    return logits.sigmoid().numpy(), cells
+Logits = Callable[[Canvas], Tensor]
+"""A canvas -> logits (2h, 2w) of its mask."""
 
 
-def measure(heads: list[MaskHead], chosen: list[Canvas]) -> dict[str, Any]:
+def logits_of(head: MaskHead) -> Logits:
+    return lambda canvas: head(planes(canvas.read()[0])).mask[0]
+
+
+def sharpened(heads: MaskHeads) -> Logits:
+    """The mask that is shown; of canvases that hold tokens."""
+
+    def logits(canvas: Canvas) -> Tensor:
+        tokens = canvas.read()[0]
+        residuals = read_residuals(canvas.pixels(), tokens.shape[0], tokens.shape[1])
+        return heads.sharpened(heads(planes(tokens)).mask, planes(residuals))[0]
+
+    return logits
+
+
+def planes(grid: NDArray[np.float32]) -> Tensor:
+    """(h, w, D) -> (1, D, h, w)"""
+    return torch.from_numpy(grid).permute(2, 0, 1)[None]
+
+
+def measure(logits: Logits, chosen: list[Canvas]) -> dict[str, Any]:
     rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     marked: dict[str, list[float]] = defaultdict(list)
     peaks, tampered = [], []
     for canvas in chosen:
         if canvas.label == "synthetic":
             continue
-        mask, cells = masks_of(heads, canvas)
-        truth = cells > 127
+        with torch.inference_mode():
+            mask = logits(canvas).sigmoid().numpy()
+        truth = canvas.read()[1] > 127
         peaks.append(float(np.sort(mask, axis=None)[-max(1, mask.size // 50) :].mean()))
         tampered.append(canvas.label == "tampered")
         if canvas.label == "real":
@@ -301,10 +327,27 @@ def measure(heads: list[MaskHead], chosen: list[Canvas]) -> dict[str, Any]:
     return figures
 
 
+def untrained(residuals: bool) -> MaskHead:
+    config = EncoderConfig()
+    if residuals:
+        return ResidualHead(config.mask_width)
+    return MaskHead(768 * len(config.mask_blocks), config.mask_width)
+
+
 def load(run: Path) -> MaskHead:
-    head = MaskHead(EncoderConfig())
+    head = untrained(json.loads((run / "run.json").read_text()).get("residuals", False))
     head.load_state_dict(load_file(run / "maskhead.safetensors"))
     return head.eval()
+
+
+def shipped_heads(fold: int) -> MaskHeads:
+    """Those of one fold alone."""
+    folder = shipped() / "encoder"
+    every = MaskHeads(EncoderConfig.from_pretrained(folder))
+    every.load_state_dict(load_file(folder / "maskheads.safetensors"))
+    alone = MaskHeads(EncoderConfig(mask_heads=1))
+    alone.heads[0], alone.residual_heads[0] = every.heads[fold], every.residual_heads[fold]
+    return alone.eval()
 
 
 def main() -> None:
@@ -313,13 +356,15 @@ def main() -> None:
     )
     parser.add_argument("--canvases", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--measure", type=Path, nargs="*", default=[], metavar="RUN")
+    parser.add_argument("--measure", type=Path, metavar="RUN")
+    parser.add_argument("--shipped", type=int, metavar="FOLD", help="measure the shipped heads of a fold")
     parser.add_argument("--fold", default="", help="i/n: leave out every n-th source, from the i-th on")
     parser.add_argument(
         "--deal", nargs="*", default=[], metavar="SOURCE", help="first in the order of --fold"
     )
     parser.add_argument("--leave-out", nargs="*", default=[], metavar="SOURCE")
     parser.add_argument("--without", nargs="*", default=[], metavar="KIND")
+    parser.add_argument("--residuals", action="store_true", help="train a head that reads residuals")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--accumulate", type=int, default=1, help="batches a step")
@@ -337,7 +382,12 @@ def main() -> None:
         left_out |= set([*args.deal, *sources][fold::folds])
     chosen = [c for c in every if c.source not in left_out]
     if args.measure:
-        measure([load(run) for run in args.measure], chosen)
+        measure(logits_of(load(args.measure)), chosen)
+        return
+    if args.shipped is not None:
+        heads = shipped_heads(args.shipped)
+        for logits in (lambda canvas: heads(planes(canvas.read()[0])).mask[0], sharpened(heads)):
+            measure(logits, chosen)
         return
     fit = [c for c in chosen if c.manipulation not in args.without or c.label != "tampered"]
     if not args.out:
@@ -351,11 +401,17 @@ def main() -> None:
     save_file({k: v.contiguous() for k, v in head.state_dict().items()}, args.out / "maskhead.safetensors")
     (args.out / "run.json").write_text(
         json.dumps(
-            {"canvases": len(fit), "without": args.without, "seen": sorted({c.source for c in fit})}, indent=1
+            {
+                "canvases": len(fit),
+                "without": args.without,
+                "residuals": args.residuals,
+                "seen": sorted({c.source for c in fit}),
+            },
+            indent=1,
         )
     )
     if kept := [c for c in every if c.source in left_out or c.manipulation in args.without]:
-        measure([head], kept)
+        measure(logits_of(head), kept)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ class EncoderConfig(PretrainedConfig):
     tapped_blocks: blocks of the CLIP tower (1-based count of blocks run) whose CLS and mean patch tokens the
     verdict reads; mask_blocks: those of them whose patch tokens the mask heads read. view_size: side in px of
     what the tower reads; max_crops: native crops read beside the overview. mask_stride: px of the image that a
-    mask cell covers; mask_width: channels of a mask head; mask_heads: how many are heard together.
+    mask cell covers; mask_width: channels of a mask head; mask_heads: how many of either kind are heard together.
+    mask_mix: logits of the mask that is shown are so many times those of the heads that read tokens, so many times
+    those of the heads that read residuals, and so much more.
     """
 
     model_type = "forensic_chat_encoder"
@@ -28,6 +30,7 @@ class EncoderConfig(PretrainedConfig):
         mask_stride: int = 8,
         mask_width: int = 96,
         mask_heads: int = 2,
+        mask_mix: tuple[float, float, float] = (1.0, 1.0, 2.0),
         **kwargs: Any,
     ) -> None:
         self.tapped_blocks = tuple(tapped_blocks)
@@ -37,6 +40,7 @@ class EncoderConfig(PretrainedConfig):
         self.mask_stride = mask_stride
         self.mask_width = mask_width
         self.mask_heads = mask_heads
+        self.mask_mix = tuple(mask_mix)
         super().__init__(**kwargs)
 
     @property

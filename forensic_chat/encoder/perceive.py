@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from forensic_chat.encoder.config import TRACES, EncoderConfig
 from forensic_chat.encoder.maskhead import MaskHeads
+from forensic_chat.encoder.residuals import read_residuals
 from forensic_chat.encoder.tokens import PATCH, TokenMap, read_tokens
 from forensic_chat.encoder.tower import Tower
 from forensic_chat.encoder.verdict import Floats, VerdictHead, softmax, summarise_copy, summarise_mask
@@ -89,7 +90,7 @@ class Encoder:
     def perceive(self, pixels: Pixels) -> Perception:
         """(H, W, 3) uint8 RGB -> Perception.
 
-        Time and memory beyond the image are bounded: the mask is read at 768 px at most, and crops are few.
+        Time and memory beyond the image are bounded: the tower reads the mask at 672 px at most, and crops are few.
         """
         start = time.perf_counter()
         changes = self.locate(pixels)
@@ -152,41 +153,50 @@ class Encoder:
         """Where the image was changed.
 
         With `before`, its map before the pixels in `changed` were painted over, only what the box touches is
-        read again, and of a copy what the box leaves.
+        read again, and of a copy what the box leaves; the mask is then what tokens tell, without residuals, as the
+        summary is in any case.
         """
         known = None if before is None else before.tokens
         tokens = read_tokens(self.tower, pixels, self.config.picked, known, changed)
-        if before is None or changed is None:
-            copy = copymove.find(pixels)
-        else:
+        height, width = pixels.shape[:2]
+        if before is not None and changed is not None:
             copy = before.copy and before.copy.without(changed)
-        return change_map(self.mask_heads, tokens, copy, pixels.shape[1], pixels.shape[0])
+            return change_map(self.mask_heads, tokens, None, copy, width, height)
+        rows, columns = tokens.grid.shape[:2]
+        residuals = read_residuals(pixels, rows, columns, tokens.scale)
+        return change_map(self.mask_heads, tokens, residuals, copymove.find(pixels), width, height)
 
 
-def change_map(heads: MaskHeads, tokens: TokenMap, copy: Copy | None, width: int, height: int) -> ChangeMap:
-    """What `heads` make of the tokens of an image of width x height px, and its copy, on its own cells of 8 px.
+def change_map(
+    heads: MaskHeads, tokens: TokenMap, residuals: Floats | None, copy: Copy | None, width: int, height: int
+) -> ChangeMap:
+    """What `heads` make of the tokens and residuals of an image of width x height px, and its copy, on its own cells of
+    8 px.
 
     Of a copy that counts, the place that the heads suspect more is marked.
     """
     with torch.inference_mode():
         output = heads(torch.from_numpy(tokens.grid).permute(2, 0, 1)[None])
-        maps = torch.stack([output.mask[0], output.reliability[0]]).sigmoid().numpy()
+        mask = output.mask
+        if residuals is not None:
+            mask = heads.sharpened(mask, torch.from_numpy(residuals).permute(2, 0, 1)[None])
+        maps = torch.stack([mask[0], output.mask[0], output.reliability[0]]).sigmoid().numpy()
         traces = output.traces[0].sigmoid().numpy()
     step = PATCH / 2 / tokens.scale
     at = [
         ((np.arange(-(-length // 8), dtype=np.float32) + 0.5) * 8 / step - 0.5) for length in (width, height)
     ]
     x, y = np.meshgrid(*at)
-    mask, reliability = (
+    place, weighed, reliability = (
         cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for plane in maps
     )
     counts = summarise_copy(copy.score if copy else 0.0)
-    summary = np.append(summarise_mask(mask, reliability), np.float32(counts))
+    summary = np.append(summarise_mask(weighed, reliability), np.float32(counts))
     if copy is not None and counts > 0:
-        places = (on_cells(place, mask.shape) for place in (copy.first, copy.second))
-        likelier = max(places, key=lambda place: float((mask * place).sum() / max(place.sum(), 1)))
-        mask, reliability = np.maximum(mask, likelier), np.maximum(reliability, likelier)
-    return ChangeMap(mask, reliability, traces, tokens, copy, summary)
+        copies = (on_cells(one, place.shape) for one in (copy.first, copy.second))
+        likelier = max(copies, key=lambda one: float((place * one).sum() / max(one.sum(), 1)))
+        place, reliability = np.maximum(place, likelier), np.maximum(reliability, likelier)
+    return ChangeMap(place, reliability, traces, tokens, copy, summary)
 
 
 def on_cells(place: NDArray[np.bool_], shape: tuple[int, int]) -> Floats:

@@ -4,7 +4,7 @@ Source of the method: keypoints matched within one image with the generalised tw
 and verified by a similarity transform (Amerini et al. 2011, "A SIFT-based forensic method for copy-move
 attack detection"; Christlein et al. 2012 for the evaluation), then confirmed pixel by pixel: the
 transformed image must correlate with itself. Repeated patterns (windows, fences, tiles) match at many
-places at once and are left out.
+places at once and are left out; so is print, whose letters match each other all over the page.
 """
 
 from dataclasses import dataclass, replace
@@ -23,6 +23,9 @@ _FEATURE_PIXELS = 300_000
 _KEYPOINTS = 2000
 _RATIO = 0.6
 _MIN_INLIERS = 4
+_MIN_SHARE = 0.15
+"""Of all keypoints of the image that match, the share that must agree on a copy's transform: in forged photos it is
+half and more, on receipts a tenth."""
 _WINDOW = 9
 _CORRELATION = 0.92
 _GROW = 0.7
@@ -182,14 +185,15 @@ def find_copy(grey: Grey) -> Copy | None:
     here = grey.astype(np.float32)
     corners = np.asarray(cv2.cornerMinEigenVal(grey, 7, ksize=3)) > _CORNER
     best: Copy | None = None
+    fewest = max(_MIN_INLIERS, _MIN_SHARE * len(sources))
     for _ in range(3):
-        if len(sources) < _MIN_INLIERS:
+        if len(sources) < fewest:
             break
         cv2.setRNGSeed(7)  # RANSAC draws from OpenCV's generator; the same image must give the same finding
         matrix, inliers = cv2.estimateAffinePartial2D(
             sources, targets, method=cv2.RANSAC, ransacReprojThreshold=3.0, maxIters=2000, confidence=0.99
         )
-        if inliers is None or int(inliers.sum()) < _MIN_INLIERS:
+        if inliers is None or int(inliers.sum()) < fewest:
             break
         kept = inliers.ravel() > 0
         if matrix is not None and 0.4 < float(np.hypot(matrix[0, 0], matrix[1, 0])) < 2.5:

@@ -5,9 +5,10 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from forensic_chat.evidence import copymove, ghosts, jpeg, noise, spectrum
+from forensic_chat.evidence.blocks import luma
 from forensic_chat.evidence.observation import Observation
 from forensic_chat.imaging.intake import ExaminedImage, take_in
 from tests.images import TURNS
@@ -68,6 +69,21 @@ class TestCopyMove:
             np.tile(tile, (5, 6, 1)) + np.random.default_rng(0).normal(0, 2, (320, 384, 3)), 0, 255
         )
         assert score(copies(taken(wall.astype(np.uint8))), "copymove.matches") == 0
+
+    @pytest.mark.parametrize("seed", [0, 1, 2])
+    def test_print_is_no_copy(self, seed: int) -> None:
+        """Letters look alike; that they do all over the page is what tells."""
+        rng = np.random.default_rng(seed)
+        page = Image.new("L", (460, 640), 225)
+        items = ["COFFEE BEANS", "ORANGE JUICE", "WHOLE MILK", "BREAD ROLLS", "BUTTER 250G", "TOTAL AMOUNT"]
+        for line in range(24):
+            price = f"{rng.integers(1, 9)} x {rng.integers(100, 999) / 100:.2f} EUR"
+            text = f"{items[int(rng.integers(len(items)))]:14s} {price}"
+            ImageDraw.Draw(page).text((22, 16 + 25 * line), text, 45, ImageFont.load_default(17))
+        grain = cv2.GaussianBlur(np.asarray(page) + rng.normal(0, 4, (640, 460)), (0, 0), 0.7)
+        pixels = np.repeat(np.clip(grain, 0, 255).astype(np.uint8)[..., None], 3, 2)
+        assert not copymove.is_graphic(luma(pixels))
+        assert score(copies(taken(pixels)), "copymove.matches") == 0
 
     def test_graphic_with_repeated_icons_is_not_judged(self) -> None:
         page = np.full((320, 480, 3), 245, np.uint8)

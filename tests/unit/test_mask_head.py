@@ -10,23 +10,29 @@ import pytest
 import torch
 
 from forensic_chat.encoder.config import EncoderConfig
+from forensic_chat.encoder.maskhead import MaskHeads
+from forensic_chat.encoder.residuals import CHANNELS
 from train import mask_head
 from train.canvases import keep
-from train.mask_head import Canvas, batch_of, canvases, measure, train
+from train.mask_head import Canvas, batch_of, canvases, logits_of, measure, sharpened, train
 
-DIM = 768 * len(EncoderConfig().mask_blocks)
+DIMS = {"tokens": 768 * len(EncoderConfig().mask_blocks), "residuals": CHANNELS}
 KINDS = (("real", ""), ("tampered", "splice"), ("synthetic", ""))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("canvases"), DIMS["tokens"])
+
+
+def made(out: Path, dim: int) -> Path:
     """24 canvases whose changed tokens stand out in one direction."""
-    out, rng = tmp_path_factory.mktemp("canvases"), np.random.default_rng(0)
-    direction = rng.normal(size=DIM)
+    rng = np.random.default_rng(0)
+    direction = rng.normal(size=dim)
     for k in range(24):
         label, manipulation = KINDS[k % 3]
         rows, columns = 4 + k % 2, 6
-        tokens = 0.3 * rng.normal(size=(rows, columns, DIM))
+        tokens = 0.3 * rng.normal(size=(rows, columns, dim))
         mask = np.zeros((2 * rows, 2 * columns), np.uint8)
         if label == "tampered":
             mask[2:6, 2:8] = 255
@@ -40,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def options(out: Path, **changes: Any) -> argparse.Namespace:
     plain = {
         "out": out, "seed": 0, "bf16": False, "accumulate": 1, "log": False, "learning_rate": 5e-3,
-        "weight_decay": 0.0, "batch_size": 6, "epochs": 3,
+        "weight_decay": 0.0, "batch_size": 6, "epochs": 3, "residuals": False,
     }  # fmt: skip
     return argparse.Namespace(**plain | changes)
 
@@ -68,12 +74,13 @@ def test_a_window_of_a_changed_canvas_holds_a_change() -> None:
 
 
 @pytest.mark.slow
-def test_it_learns_where_tokens_were_changed(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("read", DIMS)
+def test_it_learns_where_something_was_changed(
+    read: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    every = canvases([folder])
-    before = measure([mask_head.MaskHead(EncoderConfig()).eval()], every)
-    after = measure([train(every, options(tmp_path, epochs=8))], every)
+    every, residuals = canvases([made(tmp_path, DIMS[read])]), read == "residuals"
+    before = measure(logits_of(mask_head.untrained(residuals).eval()), every)
+    after = measure(logits_of(train(every, options(tmp_path / "run", epochs=8, residuals=residuals))), every)
     assert after["pixel_auc"] > max(0.9, before["pixel_auc"])
     assert "canvases/s" in capsys.readouterr().out
 
@@ -125,7 +132,7 @@ def test_folds_leave_out_whole_sources_the_dealt_first(
 
     def noting(chosen: list[Canvas], args: argparse.Namespace) -> mask_head.MaskHead:
         trained.extend(chosen)
-        return mask_head.MaskHead(EncoderConfig()).eval()
+        return mask_head.untrained(args.residuals).eval()
 
     monkeypatch.setattr(mask_head, "train", noting)
     arguments = ["mask_head", "--canvases", str(folder), "--out", str(tmp_path), "--fold", fold]
@@ -137,7 +144,7 @@ def test_folds_leave_out_whole_sources_the_dealt_first(
 
 def test_what_is_kept_of_a_canvas_is_what_was_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    tokens = rng.normal(5, 2, (4, 6, DIM)).astype(np.float32)
+    tokens = rng.normal(5, 2, (4, 6, DIMS["tokens"])).astype(np.float32)
     pixels = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
     cells = (rng.random((8, 12)) > 0.5).astype(float)
     keep(tmp_path / "000000.npz", pixels, cells, tokens, {"label": "real", "manipulation": "", "source": "s"})
@@ -152,3 +159,19 @@ def test_what_is_kept_of_a_canvas_is_what_was_read(tmp_path: Path) -> None:
         for x in range(0, 96, 16)
         if y + fed.shape[0] <= 64 and x + fed.shape[1] <= 96
     )
+
+
+def test_the_mask_that_is_shown_joins_what_the_pixels_of_a_canvas_tell(folder: Path) -> None:
+    (canvas, *_) = canvases([folder])
+    torch.manual_seed(0)
+    plain, joined = (
+        MaskHeads(EncoderConfig(mask_heads=1, mask_mix=mix)).eval()
+        for mix in ((1.0, 0.0, 0.5), (1.0, 1.0, 0.5))
+    )
+    joined.load_state_dict(plain.state_dict())
+    with torch.inference_mode():
+        tokens = logits_of(plain.heads[0])(canvas)
+        assert torch.allclose(sharpened(plain)(canvas), tokens + 0.5)
+        moved = sharpened(joined)(canvas) - tokens - 0.5
+    assert moved.shape == tuple(2 * side for side in canvas.read()[0].shape[:2])
+    assert moved.abs().max() > 1e-3

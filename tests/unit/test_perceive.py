@@ -93,7 +93,7 @@ def test_a_marked_token_is_marked_at_its_place_whatever_the_scale(encoder: Encod
     large = np.ascontiguousarray(np.kron(small, np.ones((4, 4, 1), np.uint8)))
     one, two = encoder.locate(small), encoder.locate(large)
     assert two.mask.shape == (160, 160)
-    assert two.tokens.scale == pytest.approx(0.6)
+    assert two.tokens.scale == pytest.approx(LONGEST / 1280)
     assert one.mask.shape == (40, 40)
 
 
@@ -108,8 +108,16 @@ def test_reading_again_where_something_changed_is_reading_again(encoder: Encoder
         changed[y0:y1, x0:x1] = 128
         again = encoder.locate(changed, before, box)
         whole = encoder.locate(changed)
-        for name in ("mask", "reliability", "traces"):
+        for name in ("summary", "reliability", "traces"):
             np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))
+
+
+def test_residuals_move_the_mask_and_nothing_that_the_verdict_reads(encoder: Encoder) -> None:
+    pixels = noise(300, 200)
+    plain = tiny_encoder(mask_mix=(1.0, 0.0, 0.0)).locate(pixels)
+    seen = encoder.locate(pixels)
+    np.testing.assert_array_equal(seen.summary, plain.summary)
+    assert np.abs(seen.mask - plain.mask).max() > 0.01
 
 
 def test_only_tiles_that_a_change_touches_are_read_again(encoder: Encoder) -> None:
@@ -151,7 +159,8 @@ def test_the_most_suspicious_place_is_shown_first() -> None:
     assert second.box == (0, 0, 224, 224)
 
 
-def test_a_copy_that_counts_is_marked_in_one_place_and_summarised(encoder: Encoder) -> None:
+def test_a_copy_that_counts_is_marked_in_one_place_and_summarised() -> None:
+    encoder = tiny_encoder(mask_mix=(1.0, 0.0, 0.0))
     pixels = scene(480, 400, seed=1)
     pixels[200:280, 240:340] = pixels[40:120, 40:140]
     changes, plain = encoder.locate(pixels), encoder.locate(scene(480, 400, seed=1))
