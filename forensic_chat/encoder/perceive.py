@@ -90,7 +90,7 @@ class Encoder:
     def perceive(self, pixels: Pixels) -> Perception:
         """(H, W, 3) uint8 RGB -> Perception.
 
-        Time and memory beyond the image are bounded: the tower reads the mask at 672 px at most, and crops are few.
+        Time and memory beyond the image are bounded: the tower reads the mask at 768 px at most, and crops are few.
         """
         start = time.perf_counter()
         changes = self.locate(pixels)

@@ -18,10 +18,10 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 PATCH = 16
 """Pixels of the read image that a token covers, each way."""
+LONGEST = 768
+"""A larger image is scaled down to this many pixels on its longer side before the tower reads it in tiles."""
 VIEW = 224
 SIDE = VIEW // PATCH
-LONGEST = 3 * VIEW
-"""A larger image is scaled down to this many pixels on its longer side before the tower reads it in tiles."""
 
 
 @dataclass(frozen=True, eq=False)
