@@ -238,6 +238,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.remade and not args.autoencoders:
         parser.error("--remade needs --autoencoders, a folder of train.autoencoders")
+    if len(args.heads) != len(args.residuals):
+        parser.error("--heads and --residuals name a run for each fold, in the same order")
     models = autoencoders.load(args.autoencoders) if args.remade else {}
     tower = Tower(base("clip-tower-int8") / "tower.onnx", threads=1)
     trained = [Trained.load(*runs) for runs in zip(args.heads, args.residuals, strict=True)]

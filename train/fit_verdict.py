@@ -199,6 +199,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fusion-c", type=float, default=0.05)
     args = parser.parse_args()
+    if len(args.heads) != len(args.residuals):
+        parser.error("--heads and --residuals name a run for each fold, in the same order")
     data = table(args.corpus, args.tower, args.masks, args.variants, args.more)
     for variant in args.variants:
         guard(args.corpus, args.tower, variant)

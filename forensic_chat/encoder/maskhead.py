@@ -100,7 +100,7 @@ class MaskHeads(nn.Module):
     """Heads that were trained on different sources, heard together: the mean of their logits.
 
     Called, it says what tokens tell, which is what the verdict reads; `sharpened` joins what residuals tell of the
-    place. Residuals do not tell whether an image was changed: one that was saved twice is not.
+    place. By themselves residuals hardly tell whether an image was changed.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
