@@ -252,7 +252,7 @@ class Dialogue:
         about: findings and regions of which a fitting answer cites one; none where it need not cite.
         """
         held, shown = "", False
-        pattern = reply_pattern(case.findings, case.regions, case.probabilities)
+        pattern = reply_pattern(case.findings, case.regions, case.label, case.probabilities)
         with closing(self._streamed(self._remembered(asked), pattern, check)) as pieces:
             for sentence in streamed(pieces):
                 if not self._holds(sentence, case, check):

@@ -94,7 +94,7 @@ def tell(
         pieces = backend.generate(
             conversation,
             prefix=prefix,
-            pattern=rationale_pattern(judgement.findings, judgement.regions),
+            pattern=rationale_pattern(judgement.findings, judgement.regions, judgement.verdict.label),
             max_new_tokens=MOST_TOKENS,
             cancel=check.cancel,
             deadline=check.remaining,

@@ -39,7 +39,7 @@ from forensic_chat.encoder.tower import Tower
 from forensic_chat.evidence import copymove
 from forensic_chat.imaging.views import crop, native_boxes, overview
 from forensic_chat.weights import base
-from train.mask_head import load as load_head
+from train.mask_figures import load as load_head
 
 Pixels = NDArray[np.uint8]
 LONGEST = 1600

@@ -32,13 +32,13 @@ from forensic_chat.mllm.backends.base import Backend, Conversation
 from forensic_chat.mllm.backends.transformers import TransformersBackend
 from forensic_chat.mllm.grammar import rationale_pattern
 from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, TOWER, assemble
-from forensic_chat.mllm.prompts import Part, Turn, opening
+from forensic_chat.mllm.prompts import opening
 from forensic_chat.telling import MOST_TOKENS
 from forensic_chat.weights import base, fingerprint
 from train.examinations import Examined
 from train.examinations import load as load_examinations
 from train.stage_figures import Line, compared, markdown
-from train.visual import ASKED
+from train.visual import ASKED, alone
 
 UNTUNED = "base"
 PARTS = (PROJECTOR, *ADAPTER, *(f"{TOWER}/{name}" for name in ADAPTER))
@@ -81,11 +81,8 @@ def views_alone(views: Sequence[View]) -> Conversation:
     """Overview and crops under the one-word question of stage 1. No findings, sizes, boxes or trace map: the answer
     depends on the views and on nothing else."""
     seen = [view for view in views if view.name != TRACE_MAP]
-    parts: list[Part] = []
-    for view in seen:
-        parts += [{"type": "text", "text": f"{view.name.capitalize()}:"}, {"type": "image"}]
-    parts.append({"type": "text", "text": f"\n{ASKED[0][0]}"})
-    return Conversation([view.pixels for view in seen], [Turn("user", parts)])
+    turn = alone([view.name for view in seen], ASKED[0][0])
+    return Conversation([view.pixels for view in seen], [turn])
 
 
 def ask(backend: Backend, record: Examined, views: Sequence[View]) -> dict[str, Any]:
@@ -94,7 +91,7 @@ def ask(backend: Backend, record: Examined, views: Sequence[View]) -> dict[str, 
     conversation = Conversation([view.pixels for view in views], [turn])
     prefix = answer_prefix(record.label, record.probabilities)
     start, worked, first, text = time.perf_counter(), time.process_time(), None, ""
-    pattern = rationale_pattern(record.findings, record.regions)
+    pattern = rationale_pattern(record.findings, record.regions, record.label)
     for piece in backend.generate(conversation, prefix=prefix, pattern=pattern, max_new_tokens=MOST_TOKENS):
         first = first or time.perf_counter() - start
         text += piece
@@ -133,7 +130,7 @@ def complete(asked: Stage, images: Images, path: Path) -> list[Line]:
 
 def _maker(asked: Stage, record: Examined) -> str:
     content = [asked.name, asked.maker, record.model_dump_json(), ASKED[0][0], str(MOST_TOKENS)]
-    content.append(rationale_pattern(record.findings, record.regions))
+    content.append(rationale_pattern(record.findings, record.regions, record.label))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

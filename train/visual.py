@@ -12,7 +12,7 @@ OUT/projector.safetensors and OUT/accuracy.json, measured on pairs of `val` phot
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -32,7 +32,7 @@ from forensic_chat.data.forge.autoencoders import load as load_autoencoders
 from forensic_chat.data.laundering import chain, launder
 from forensic_chat.imaging.views import VIEW_SIZE
 from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, TOWER
-from forensic_chat.mllm.prompts import Turn, messages
+from forensic_chat.mllm.prompts import Part, Turn, messages
 from train.chunks import UNFINISHED, trained
 from train.features import Example, examples, pixels_of
 from train.models import PROJECTION, ModelArguments, load
@@ -46,6 +46,14 @@ ASKED = (
     ("Does the crop carry a decoder's traces? Yes or no.", ("no", "yes")),
 )
 """Questions, and their one-word answers for a photo and for its twin."""
+
+
+def alone(views: Sequence[str], question: str) -> Turn:
+    """Named views under a question and nothing else: no findings, sizes, boxes or trace map."""
+    parts: list[Part] = []
+    for name in views:
+        parts += [{"type": "text", "text": f"{name.capitalize()}:"}, {"type": "image"}]
+    return Turn("user", [*parts, {"type": "text", "text": f"\n{question}"}])
 
 
 @dataclass

@@ -24,6 +24,8 @@ PRIOR = {"encoder.synthetic": 0.22, "encoder.tampered": 0.11}
 SCORES = tuple(PRIOR)
 RARE = 0.09
 """Strength of a neutral test from the threshold on that few real photos reach (`evidence/calibration.json`)."""
+SELDOM = 0.1
+"""Familiarity that a tenth of the known images have, or less."""
 
 _TOKENS = re.compile(r"<\|[^<>\n]{0,40}\|>|</?[A-Za-z][\w .:/-]{0,40}/?>|<\||\|>")
 
@@ -106,6 +108,12 @@ def rare(finding: Finding) -> bool:
     """Whether a neutral test reads what few real photos reach: no sign of a fake, and not ordinary either."""
     neutral = finding.supports == "neutral" and RARE <= finding.strength < FLOOR
     return neutral and finding.kind in calibration().kinds
+
+
+def seldom(finding: Finding) -> bool:
+    """Whether it is a familiarity that few known images have, and yet enough for the verdict."""
+    counts = finding.kind == "encoder.familiarity" and finding.strength < FLOOR
+    return counts and isinstance(finding.value, int | float) and finding.value < SELDOM
 
 
 def suspicious(finding: Finding) -> bool:

@@ -11,6 +11,7 @@ from forensic_chat.data.protocol import (
     place,
     rare,
     says_something,
+    seldom,
     strength_word,
     suspicious,
     written,
@@ -131,7 +132,7 @@ def wordings(finding: Finding) -> tuple[str, ...]:
         return tuple(named(text, finding) for text in _RARE)
     if words.nothing and is_nothing(finding):
         return words.nothing
-    if words.low and finding.strength >= FLOOR:
+    if words.low and (finding.strength >= FLOOR or seldom(finding)):
         return words.low
     return words.clean or (named("{name} reads {v}, which is unremarkable", finding),)
 

@@ -1,73 +1,102 @@
 """The form that answers must have, as regular expressions: what constrained decoding lets a model write.
 
-Every claim ends with the findings or the region that it cites, and holds no figure in digits and no double-quoted
-text but theirs. What else it says, number words and signs among it, is for `mllm.verify` to judge. The syntax is what
-Rust's regex crate and xgrammar share.
+Every claim ends with the findings or the region that it cites, holds no figure in digits and no double-quoted
+text but theirs, and calls open only what may be called so. What else it says, number words and signs among it, is for
+`mllm.verify` to judge. The syntax is what Rust's regex crate and xgrammar share.
 """
 
 import re
 from collections.abc import Sequence
+from string import ascii_lowercase
 
 from forensic_chat.data.protocol import SCORES, quotable
 from forensic_chat.mllm.numbers import foreign_number
 from forensic_chat.mllm.prompts import MOST_FINDINGS, MOST_REGIONS
-from forensic_chat.mllm.verify import shares
-from forensic_chat.schema import Finding, Probabilities, Region
+from forensic_chat.mllm.verify import called_open_fault, shares
+from forensic_chat.schema import Finding, Label, Probabilities, Region
 
 MOST_CLAIMS, MOST_SENTENCES = 5, 8
-_PLAIN = r"""(?: ?(?:[^0-9\[\]"“”\n )]|C2PA)|\))"""
-"""A character of which no figure, quotation or citation consists, or the one word with a digit, and the blank before
-it; no blank before a bracket that closes."""
+_SIGN = r"""[^A-Za-z0-9\[\]"“”\n ()]"""
+"""A character between words, of which no figure, quotation or citation consists."""
+_OPEN = ("settles", "negligible", "little", "doubt")
+"""The word of each phrase of `vocabulary.HEDGED` without which it can't be written; with different first letters."""
 _BLOCK = "8x8"
 """The size of JPEG's blocks, which is no measurement."""
 _DECIMALS = range(5)
 
 
-def rationale_pattern(findings: Sequence[Finding], regions: Sequence[Region]) -> str:
+def rationale_pattern(findings: Sequence[Finding], regions: Sequence[Region], label: Label) -> str:
     """Of two to five lines "- claim" about what `mllm.prompts.context` lists; one at least, where a single
     finding is listed."""
-    claims = claim_patterns(findings, regions)
+    claims = claim_patterns(findings, regions, label)
     claim = f"- (?:{'|'.join(claims)})"
     least = 1 if len(claims) > 1 else 0
     return rf"{claim}(?:\n{claim}){{{least},{MOST_CLAIMS - 1}}}"
 
 
 def reply_pattern(
-    findings: Sequence[Finding], regions: Sequence[Region], probabilities: Probabilities
+    findings: Sequence[Finding], regions: Sequence[Region], label: Label, probabilities: Probabilities
 ) -> str:
     """Of an answer to a follow-up question: up to eight sentences, each a claim, or without a citation and then with no
     figures but those of the verdict."""
     names = [*(finding.id for finding in findings), *(region.id for region in regions)]
     plain = _text([*_figures([], None, shares(probabilities)), *names])
-    sentence = rf"(?:(?:{'|'.join(claim_patterns(findings, regions))})\.|{plain}[.!?])"
+    sentence = rf"(?:(?:{'|'.join(claim_patterns(findings, regions, label))})\.|{plain}[.!?])"
     return rf"{sentence}(?: {sentence}){{0,{MOST_SENTENCES - 1}}}"
 
 
-def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region]) -> list[str]:
+def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region], label: Label) -> list[str]:
     """Of a claim on each listed finding, with its region where it has one, on each region, and on the two learned
-    scores at once."""
+    scores at once, under a verdict of `label`."""
     shown, places = findings[:MOST_FINDINGS], {region.id: region for region in regions[:MOST_REGIONS]}
+
+    def about(cited: list[Finding], region: Region | None = None) -> str:
+        drew = cited or [finding for finding in findings if region and finding.region == region.id]
+        names = [finding.id for finding in cited] if len(cited) == 1 else []
+        text = _text(
+            [*_figures(cited, region), *names, *([region.id] if region else [])],
+            unsaid=_OPEN if called_open_fault(drew, label) else (),
+        )
+        ids = ", ".join(finding.id for finding in cited)
+        return text + " " + "".join(rf"\[{name}\]" for name in (ids, region and region.id) if name)
+
     patterns = []
     for finding in shown:
-        text = _text([*_figures([finding], None), finding.id])
-        patterns.append(rf"{text} \[{finding.id}\]")
+        patterns.append(about([finding]))
         if region := places.get(finding.region or ""):
-            text = _text([*_figures([finding], region), finding.id, region.id])
-            patterns.append(rf"{text} \[{finding.id}\]\[{region.id}\]")
-    for region in places.values():
-        patterns.append(rf"{_text([*_figures([], region), region.id])} \[{region.id}\]")
+            patterns.append(about([finding], region))
+    patterns += [about([], region) for region in places.values()]
     scores = [finding for finding in shown if finding.kind in SCORES]
     if len(scores) == len(SCORES):
-        ids = ", ".join(finding.id for finding in scores)
-        patterns.append(rf"{_text(_figures(scores, None))} \[{ids}\]")
+        patterns.append(about(scores))
     return patterns
 
 
-def _text(figures: Sequence[str]) -> str:
+def _text(figures: Sequence[str], unsaid: Sequence[str] = ()) -> str:
     """Words with these figures between them: each behind a blank or an opening bracket, or else two could be joined by
-    a point to a third."""
+    a point to a third. No word begins with one that is `unsaid`."""
     figure = f"(?:{'|'.join(map(_escaped, (*figures, _BLOCK)))})"
-    return rf"{figure}?(?:{_PLAIN}|(?: \(?|\(){figure})+"
+    word = _word(unsaid)
+    # a word ends where none begins, or else an unsaid one could be put together of two
+    return rf"(?:{figure}|{word}|{_SIGN}{word}?)(?: {word}|(?: ?{_SIGN}| ?\(|\)){word}?|(?: \(?|\(){figure})*"
+
+
+def _word(unsaid: Sequence[str]) -> str:
+    """Letters, or the one word with a digit. The unsaid have different first letters; a word that one of them begins is
+    none, a part of one is."""
+    letters = "[A-Za-z]"
+    begun = [_letters("".join(word[0] for word in unsaid)) + f"{letters}*"]
+    for word in unsaid:
+        first = f"[{word[0].upper()}{word[0]}]"
+        begun += [f"{first}{word[1:k]}(?:{_letters(word[k])}{letters}*)?" for k in range(1, len(word))]
+    return f"(?:{'|'.join(begun)}|C2PA)"
+
+
+def _letters(but: str) -> str:
+    """Any letter but these, in either case."""
+    rest = "".join(letter if letter not in but else " " for letter in ascii_lowercase)
+    spans = [f"{run[0]}-{run[-1]}" for run in rest.split()]
+    return f"[{''.join(span.upper() + span for span in spans)}]"
 
 
 def _figures(findings: Sequence[Finding], region: Region | None, known: Sequence[float] = ()) -> list[str]:

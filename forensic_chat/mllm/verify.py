@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from forensic_chat.data.case import Case
-from forensic_chat.data.protocol import low, rare, says_something, suspicious
+from forensic_chat.data.protocol import low, rare, says_something, seldom, suspicious
 from forensic_chat.data.sentences import PHRASES
 from forensic_chat.data.terms import TERMS
 from forensic_chat.mllm.claims import ParsedClaim, sentences
@@ -248,12 +248,19 @@ def _check_polarity(
         raise _FailedError("says that nothing was found, but every cited finding supports a fake verdict")
     elif "clean" in says and drew and all(suspicious(f) or _undecided(f) for f in drew):
         raise _FailedError("says that nothing was found, but what was found settles nothing")
-    elif "clean" in says and drew and all(map(rare, drew)):
-        raise _FailedError("calls ordinary what few photos reach")
-    if HEDGED.search(text) and drew and all(low(finding) for finding in drew):
-        raise _FailedError("calls open what was measured as low")
-    if HEDGED.search(text) and any(suspicious(f) and f.supports == label for f in drew):
-        raise _FailedError("calls open what the verdict rests on")
+    elif "clean" in says and drew and all(rare(f) or seldom(f) for f in drew):
+        raise _FailedError("calls ordinary what few images reach")
+    if HEDGED.search(text) and (fault := called_open_fault(drew, label)):
+        raise _FailedError(fault)
+
+
+def called_open_fault(drew: Sequence[Finding], label: Label) -> str | None:
+    """What is wrong with saying of findings that they settle nothing, under a verdict of `label`; or None."""
+    if drew and all(low(finding) for finding in drew):
+        return "calls open what was measured as low"
+    if any(suspicious(finding) and finding.supports == label for finding in drew):
+        return "calls open what the verdict rests on"
+    return None
 
 
 def _undecided(finding: Finding) -> bool:

@@ -9,13 +9,13 @@ from forensic_chat.data.dialogues import random_examination
 from forensic_chat.data.followups.kinds import FOLLOW_UPS
 from forensic_chat.data.rationales import rationale
 from forensic_chat.mllm.grammar import claim_patterns, rationale_pattern, reply_pattern
-from forensic_chat.schema import Finding, Probabilities, Region
+from forensic_chat.schema import Finding, Label, Probabilities, Region
 from tests.factories import finding
 
 TAMPERED = Probabilities(real=0.06, synthetic=0.03, tampered=0.91)
 REGION = Region(id="R1", box=(40, 24, 360, 200), area=0.12, score=0.81)
 FINDINGS = [
-    finding("encoder.synthetic", value=0.42, k=1),
+    finding("encoder.synthetic", strength=0.42, value=0.42, k=1),
     finding("encoder.tampered", "tampered", 0.9, 2, value=0.91),
     finding("encoder.mask", "tampered", 0.5, 3, value=12.5, region="R1"),
     finding("metadata.software", value='Editor "X" 24.1', k=4),
@@ -24,8 +24,13 @@ FINDINGS = [
 ]
 
 
-def is_claim(text: str, findings: list[Finding] = FINDINGS, regions: list[Region] | None = None) -> bool:
-    patterns = claim_patterns(findings, [REGION] if regions is None else regions)
+def is_claim(
+    text: str,
+    findings: list[Finding] = FINDINGS,
+    regions: list[Region] | None = None,
+    label: Label = "tampered",
+) -> bool:
+    patterns = claim_patterns(findings, [REGION] if regions is None else regions, label)
     return any(re.fullmatch(pattern, text) for pattern in patterns)
 
 
@@ -77,16 +82,43 @@ def test_what_was_never_measured_is_none(text: str) -> None:
     assert not is_claim(text)
 
 
+OPEN = [
+    "The whole-image score of 0.42 leaves some doubt [E1]",
+    "The mask marks 12.5 %, which settles nothing [E3]",
+]
+
+
+@pytest.mark.parametrize(("label", "fits"), [("tampered", [True, False]), ("inconclusive", [True, True])])
+def test_what_the_verdict_rests_on_cannot_be_called_open(label: Label, fits: list[bool]) -> None:
+    assert [is_claim(text, label=label) for text in OPEN] == fits
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("The whole-image score of 0.05 is low and the set seems small [E1]", True),
+        ("It is Doub, settle and littl at 0.05 [E1]", True),
+        ("The whole-image score of 0.05 settles nothing [E1]", False),
+        ("The whole-image score of 0.05 (Settles nothing) [E1]", False),
+        ("The whole-image score of 0.05, neither clear nor negligible [E1]", False),
+        ("The whole-image score of 0.05 is too little to decide [E1]", False),
+        ("The whole-image score of 0.05 leaves some-doubt [E1]", False),
+    ],
+)
+def test_a_low_score_cannot_be_called_open(text: str, fits: bool) -> None:
+    assert is_claim(text, [finding("encoder.synthetic", value=0.05, strength=0.05, k=1)], [], "real") == fits
+
+
 def test_a_region_that_is_not_listed_cannot_be_cited() -> None:
     assert not is_claim("The mask marks 12.5 % of the image [E3][R1]", regions=[])
     assert not is_claim("The region R1 lies at the top [R1]", regions=[])
 
 
 def test_a_rationale_is_two_to_five_claims() -> None:
-    pattern, claim = rationale_pattern(FINDINGS, [REGION]), "- The score is 0.42 [E1]"
+    pattern, claim = rationale_pattern(FINDINGS, [REGION], "tampered"), "- The score is 0.42 [E1]"
     fits = [re.fullmatch(pattern, "\n".join([claim] * count)) is not None for count in range(1, 7)]
     assert fits == [False, True, True, True, True, False]
-    assert re.fullmatch(rationale_pattern(FINDINGS[5:], []), "- No camera model is named [E6]")
+    assert re.fullmatch(rationale_pattern(FINDINGS[5:], [], "real"), "- No camera model is named [E6]")
 
 
 def test_all_that_code_writes_fits() -> None:
@@ -94,7 +126,7 @@ def test_all_that_code_writes_fits() -> None:
     for _ in range(150):
         case = random_examination(rng)
         for line in rationale(case, rng):
-            assert is_claim(line, list(case.findings), list(case.regions)), line
+            assert is_claim(line, list(case.findings), list(case.regions), case.label), line
 
 
 @pytest.mark.parametrize(
@@ -110,7 +142,7 @@ def test_all_that_code_writes_fits() -> None:
     ],
 )
 def test_a_reply_is_claims_and_sentences_without_other_figures(text: str, fits: bool) -> None:
-    assert (re.fullmatch(reply_pattern(FINDINGS, [REGION], TAMPERED), text) is not None) == fits
+    assert (re.fullmatch(reply_pattern(FINDINGS, [REGION], "tampered", TAMPERED), text) is not None) == fits
 
 
 def test_all_that_code_replies_fits() -> None:
@@ -118,7 +150,7 @@ def test_all_that_code_replies_fits() -> None:
     for k in range(60):
         case = random_examination(rng)
         kinds = [kind for kind in FOLLOW_UPS if kind.fits is not None]
-        pattern = reply_pattern(case.findings, case.regions, case.probabilities)
+        pattern = reply_pattern(case.findings, case.regions, case.label, case.probabilities)
         for kind in kinds[k % 4 :: 4]:
             answer = kind.answer(case, rng)
             assert re.fullmatch(pattern, answer), (kind.kind, answer)

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from forensic_chat.encoder.config import EncoderConfig
-from forensic_chat.encoder.maskhead import MaskHeads
+from forensic_chat.encoder.maskhead import MaskHead, MaskHeads
 from forensic_chat.encoder.residuals import CHANNELS
 from train import mask_head
 from train.canvases import keep
-from train.mask_head import Canvas, batch_of, canvases, logits_of, measure, sharpened, train
+from train.mask_batches import Canvas, batch_of, canvases, window
+from train.mask_figures import logits_of, measure, sharpened, untrained
+from train.mask_head import train
 
 DIMS = {"tokens": 768 * len(EncoderConfig().mask_blocks), "residuals": CHANNELS}
 KINDS = (("real", ""), ("tampered", "splice"), ("synthetic", ""))
@@ -66,7 +68,7 @@ def test_a_window_of_a_changed_canvas_holds_a_change() -> None:
     cells[38, 0] = 255
     for seed in range(50):
         torch.manual_seed(seed)
-        rows, columns = mask_head.window(cells)
+        rows, columns = window(cells)
         assert rows.stop == 20
         assert columns.start == 0
         assert 11 <= rows.stop - rows.start <= 20
@@ -79,7 +81,7 @@ def test_it_learns_where_something_was_changed(
     read: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     every, residuals = canvases([made(tmp_path, DIMS[read])]), read == "residuals"
-    before = measure(logits_of(mask_head.untrained(residuals).eval()), every)
+    before = measure(logits_of(untrained(residuals).eval()), every)
     after = measure(logits_of(train(every, options(tmp_path / "run", epochs=8, residuals=residuals))), every)
     assert after["pixel_auc"] > max(0.9, before["pixel_auc"])
     assert "canvases/s" in capsys.readouterr().out
@@ -130,9 +132,9 @@ def test_folds_leave_out_whole_sources_the_dealt_first(
     monkeypatch.setattr(mask_head, "refuse_shortcuts", lambda *_: None)
     trained: list[Canvas] = []
 
-    def noting(chosen: list[Canvas], args: argparse.Namespace) -> mask_head.MaskHead:
+    def noting(chosen: list[Canvas], args: argparse.Namespace) -> MaskHead:
         trained.extend(chosen)
-        return mask_head.untrained(args.residuals).eval()
+        return untrained(args.residuals).eval()
 
     monkeypatch.setattr(mask_head, "train", noting)
     arguments = ["mask_head", "--canvases", str(folder), "--out", str(tmp_path), "--fold", fold]

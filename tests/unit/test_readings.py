@@ -95,6 +95,18 @@ def test_what_few_photos_reach_is_not_verified_as_ordinary() -> None:
         assert told("Double compression measures 30.14, no more than the usual", held).verified is verified
 
 
+@pytest.mark.parametrize(("value", "usual"), [(0.04, False), (0.3, True)])
+def test_a_familiarity_that_few_images_have_is_not_called_unremarkable(value: float, usual: bool) -> None:
+    held = finding("encoder.familiarity", value, 0.0)
+    assert told(f"The familiarity score of {value} of 1 is unremarkable", held).verified is usual
+    case = Case([held], [], "real", EVEN, (640, 480))
+    for seed in range(12):
+        [claim] = parse_reply(state(held, case, Random(seed)))
+        assert isinstance(claim, ParsedClaim)
+        assert told(claim.text, held).verified
+        assert ("few" in claim.text.lower()) is not usual
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "text"),
     [

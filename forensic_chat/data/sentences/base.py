@@ -18,7 +18,8 @@ class Phrases:
     nothing: tuple[str, ...] = ()
     """As `clean`, where the value says that there is nothing at all: 0 matches, a noise ratio of 1."""
     low: tuple[str, ...] = ()
-    """As `clean`, for a learned score that is not near 0 but below what an image has before it is seen."""
+    """As `clean`, for a learned score that is not near 0 but below what an image has before it is seen, and for a
+    familiarity that few known images have."""
     empty: tuple[str, ...] = ()
     """Its value is None: nothing is written there, or nothing could be measured."""
     odd: tuple[str, ...] = ()

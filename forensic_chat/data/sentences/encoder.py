@@ -180,6 +180,11 @@ ENCODER: dict[str, Phrases] = {
             "The familiarity score of {v} of 1 is unremarkable and takes nothing from the other scores",
             "With a familiarity of {v} of 1, the scores are worth what they usually are",
         ),
+        low=(
+            "Familiarity is {v} of 1: few known images lie farther from what the encoder learned, yet its scores count",
+            "Few training images have a familiarity as small as {v} of 1, though it lets the encoder's scores count",
+            "The encoder knows few images like this (familiarity {v} of 1), enough for its scores to count",
+        ),
         odd=(
             "Familiarity is only {v} of 1, so the encoder's scores count for less",
             "The image is unfamiliar to the encoder ({v} of 1), and its scores deserve less trust",
