@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -83,51 +84,79 @@ def tell(
     looking: what is held while the encoder looks; owner: whose image it is, see `Conversation`.
 
     The verdict word and its probability are given to the model, not asked of it. A claim that fails its check
-    is left out, and code writes claims from the findings where too few are left or the strongest finding for a
-    fake verdict is not among them; an answer that can't be read as at least two claims is replaced as a whole.
-    A warning says so.
+    is left out, and the model asked once for others, on findings that it has not spoken of. Code writes claims where
+    too few are left or the strongest finding for a fake verdict is not among them; an answer that can't be read as at
+    least two claims is replaced as a whole. A warning says so.
     """
     start = time.perf_counter()
     conversation = open_conversation(judgement, owner)
     prefix = answer_prefix(judgement.verdict.label, judgement.verdict.probabilities)
-    try:
-        pieces = backend.generate(
-            conversation,
-            prefix=prefix,
-            pattern=rationale_pattern(judgement.findings, judgement.regions, judgement.verdict.label),
-            max_new_tokens=MOST_TOKENS,
-            cancel=check.cancel,
-            deadline=check.remaining,
-        )
-        answer = "".join(pieces)
-    except Cancelled:
-        check()  # the deadline that the caller gave, not what was left of it
-        raise
-    wrote = time.perf_counter()
-    check()
+    findings, regions, label = judgement.findings, judgement.regions, judgement.verdict.label
+    pattern = rationale_pattern(findings, regions, label)
+    answer, writing = _asked(conversation, backend, prefix, pattern, check)
     masking, warnings = Masking(judgement, encoder, looking), []
     try:
-        parsed = parse_rationale(prefix + answer)
-        if len(parsed) < FEWEST_CLAIMS:
-            raise AnswerUnparsable("the model's answer holds a single claim")
-        written = restated(judgement, masking, verified(judgement, masking, parsed, check), check)
+        written = _read(judgement, masking, answer, FEWEST_CLAIMS, check)
+        kept, failed = _kept(written), sum(not passed(claim) for claim in written)
+        findings, regions = _untold(judgement, written)
+        if failed and findings:
+            begun = prefix + "".join(f"- {_with_citations(claim)}\n" for claim in kept)
+            pattern = rationale_pattern(findings, regions, label, most=failed)
+            answer, more = _asked(conversation, backend, begun, pattern, check)
+            writing += more
+            with suppress(AnswerUnparsable):
+                again = _read(judgement, masking, answer, 1, check)
+                kept, failed = kept + _kept(again), failed + sum(not passed(claim) for claim in again)
+                written += again
         others = [*written_by_code(judgement, masking, check), *spare(judgement, masking, check)]
-        claims = completed(judgement, _kept(written), others)
-        if failed := sum(not passed(claim) for claim in written):
-            were = "was" if failed == 1 else "were"
+        claims = completed(judgement, kept, others)
+        if failed:
             warnings.append(
-                f"{failed} of the language model's {len(written)} claims did not pass the check and {were} left "
-                "out; code wrote others from the findings where they were needed"
+                f"{failed} of the language model's {len(written)} claims did not pass the check and "
+                f"{'was' if failed == 1 else 'were'} left out; it was asked once more, and code wrote others from "
+                "the findings where they were needed"
             )
     except AnswerUnparsable as error:
         reason = str(error).partition(";")[0]
         warnings.append(f"the rationale was written by code from the findings, because {reason}")
         claims = written_by_code(judgement, masking, check)
-    timings = {"language.write": wrote - start, "language.verify": time.perf_counter() - wrote}
+    timings = {"language.write": writing, "language.verify": time.perf_counter() - start - writing}
     answer = "\n".join(f"- {_with_citations(claim)}" for claim in claims)
     turns = [*conversation.turns, Turn("assistant", prefix + answer)]
     text = "\n".join(claim.text for claim in claims)
     return Told(text, claims, replace(conversation, turns=turns), masking, warnings, timings)
+
+
+def _asked(
+    conversation: Conversation, backend: Backend, begun: str, pattern: str, check: Stopping
+) -> tuple[str, float]:
+    """What the model writes behind `begun`, and the seconds that it took."""
+    start = time.perf_counter()
+    pieces = backend.generate(
+        conversation,
+        prefix=begun,
+        pattern=pattern,
+        max_new_tokens=MOST_TOKENS,
+        cancel=check.cancel,
+        deadline=check.remaining,
+    )
+    try:
+        answer = "".join(pieces)
+    except Cancelled:
+        check()  # the deadline that the caller gave, not what was left of it
+        raise
+    check()
+    return answer, time.perf_counter() - start
+
+
+def _read(
+    judgement: Judgement, masking: Masking, answer: str, least: int, check: Callable[[], None]
+) -> list[Claim]:
+    """The claims of an answer, checked. Raises AnswerUnparsable when there are fewer than `least`."""
+    parsed = parse_rationale(answer)
+    if len(parsed) < least:
+        raise AnswerUnparsable("the model's answer holds a single claim")
+    return restated(judgement, masking, verified(judgement, masking, parsed, check), check)
 
 
 def open_conversation(judgement: Judgement, owner: str = "") -> Conversation:
@@ -230,6 +259,13 @@ def _kept(claims: list[Claim]) -> list[Claim]:
     """Those that passed: one for each set of findings and region."""
     passing = {(tuple(claim.findings), claim.region): claim for claim in reversed(claims) if passed(claim)}
     return list(passing.values())[::-1]
+
+
+def _untold(judgement: Judgement, written: list[Claim]) -> tuple[list[Finding], list[Region]]:
+    """The findings and regions that none of the claims cites."""
+    said = {name for claim in written for name in (*claim.findings, claim.region)}
+    findings = [finding for finding in judgement.findings if finding.id not in said]
+    return findings, [region for region in judgement.regions if region.id not in said]
 
 
 def _with_citations(claim: Claim) -> str:

@@ -25,13 +25,15 @@ _BLOCK = "8x8"
 _DECIMALS = range(5)
 
 
-def rationale_pattern(findings: Sequence[Finding], regions: Sequence[Region], label: Label) -> str:
-    """Of two to five lines "- claim" about what `mllm.prompts.context` lists; one at least, where a single
-    finding is listed."""
+def rationale_pattern(
+    findings: Sequence[Finding], regions: Sequence[Region], label: Label, most: int = MOST_CLAIMS
+) -> str:
+    """Of two to `most` lines "- claim" about what `mllm.prompts.context` lists; one, where a single finding is listed
+    or no more is wanted."""
     claims = claim_patterns(findings, regions, label)
     claim = f"- (?:{'|'.join(claims)})"
-    least = 1 if len(claims) > 1 else 0
-    return rf"{claim}(?:\n{claim}){{{least},{MOST_CLAIMS - 1}}}"
+    least = 1 if len(claims) > 1 and most > 1 else 0
+    return rf"{claim}(?:\n{claim}){{{least},{most - 1}}}"
 
 
 def reply_pattern(

@@ -47,6 +47,20 @@ class Says(ScriptedBackend):
             yield word if k == 0 else f" {word}"
 
 
+class SaysInTurn(ScriptedBackend):
+    """Answers with one text after the other; keeps how each had to begin and go on."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = list(texts)
+        self.heard: list[tuple[str, str]] = []
+
+    def generate(
+        self, *asked: Any, prefix: str = "", pattern: str | None = None, **limits: Any
+    ) -> Iterator[str]:
+        self.heard.append((prefix, pattern or ""))
+        yield self.texts.pop(0)
+
+
 class GivesUp(ScriptedBackend):
     """Fails after a piece."""
 
@@ -168,7 +182,28 @@ class TestExamine:
         assert examination.rationale is not None
         assert all(passed(claim) for claim in examination.rationale.claims)
         assert "0.11" not in examination.rationale.text
-        assert any("2 of the language model's 2 claims" in warning for warning in examination.warnings)
+        assert any("4 of the language model's 4 claims" in warning for warning in examination.warnings)
+
+    def test_for_a_claim_that_does_not_hold_the_model_is_asked_once_for_another(
+        self, examiner: Examiner
+    ) -> None:
+        bare = examiner.examine(grainy(BOX), rationale=False)
+        kinds = {finding.kind: finding.id for finding in bare.findings}
+        dates, camera = kinds["metadata.dates"], kinds["metadata.camera"]
+        good, bad = f"No date was found in the metadata [{dates}]", "The local-change score is 0.11 [E2]"
+        other = f"- No camera name was found [{camera}]"
+        backend = SaysInTurn(f"- {good}\n- {bad}", other, "never said")
+        told = saying(examiner, backend).examine(grainy(BOX)).rationale
+        assert told is not None
+        begun, pattern = backend.heard[1]
+        assert begun.endswith(f"\n- {good}\n")
+        assert re.fullmatch(pattern, other)
+        assert not re.fullmatch(pattern, f"- {good}")
+        assert not re.fullmatch(pattern, "- The local-change score is 0.98 [E2]")
+        assert len(backend.heard) == 2
+        assert {"No camera name was found", "No date was found in the metadata"} <= {
+            c.text for c in told.claims
+        }
 
     def test_a_rationale_names_the_strongest_finding_whatever_the_model_tells(
         self, examiner: Examiner
