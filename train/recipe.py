@@ -1,11 +1,11 @@
 """The whole embedded recipe in one resumable command.
 
-    python -m train.recipe --corpus DIR --autoencoders DIR --out DIR [--minutes 110] [--stop-after STAGE]
+    python -m train.recipe --corpus DIR --out DIR [--minutes 110] [--stop-after STAGE]
 
 Examines training images, checks the training text, lets the untuned language model write the text that SFT is held to,
-aligns the projector, tunes the language model's own vision tower, then SFT and GRPO; each stage starts from what the
-one before wrote. The command stops in time (exit code 75) and goes on when it is run again; what each stage took is
-kept in OUT/recipe.json and printed with the total. The last stage leaves OUT/shipped, the folder that
+aligns the projector, then SFT, the projector once more so that the tuned model sees, and GRPO; each stage starts from
+what the one before wrote. The command stops in time (exit code 75) and goes on when it is run again; what each stage
+took is kept in OUT/recipe.json and printed with the total. The last stage leaves OUT/shipped, the folder that
 `forensic_chat/weights/embedded/mllm` holds.
 """
 
@@ -17,7 +17,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import copytree
 
 from train.chunks import UNFINISHED
 
@@ -34,7 +33,7 @@ class Stage:
     """Whether it takes --minutes."""
 
 
-def stages(corpus: Path, autoencoders: Path, out: Path) -> list[Stage]:
+def stages(corpus: Path, out: Path) -> list[Stage]:
     """All stages in order; `out` is the folder of the whole recipe."""
 
     def trainer(name: str, *given: str) -> Stage:
@@ -51,33 +50,18 @@ def stages(corpus: Path, autoencoders: Path, out: Path) -> list[Stage]:
         Stage("replay", ["-m", "train.replay", "--out", str(out / "own.jsonl")], stops=False),
         trainer("align", *examined),
         trainer(
-            "visual",
-            *("--corpus", str(corpus), "--autoencoders", str(autoencoders), "--start", str(out / "align")),
-        ),
-        trainer(
             "sft",
-            *examined,
-            *(
-                "--own",
-                str(out / "own.jsonl"),
-                "--start",
-                str(out / "visual"),
-                "--shipped",
-                str(out / "tuned"),
-            ),
+            *(*examined, "--own", str(out / "own.jsonl")),
+            *("--start", str(out / "align"), "--shipped", str(out / "tuned")),
         ),
-        trainer(
-            "grpo",
-            *examined,
-            *(
-                "--start",
-                str(out / "visual"),
-                "--adapter",
-                str(out / "tuned"),
-                "--shipped",
-                str(out / "shipped"),
-            ),
+        Stage(
+            "seeing",
+            [
+                *("-m", "train.seeing", "--corpus", str(corpus), "--out", str(out / "seeing")),
+                *("--start", str(out / "tuned"), "--shipped", str(out / "seen")),
+            ],
         ),
+        trainer("grpo", *examined, *("--adapter", str(out / "seen"), "--shipped", str(out / "shipped"))),
     ]
 
 
@@ -115,13 +99,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--autoencoders", type=Path, required=True, help="folder of train.autoencoders")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=110, help="stop after so many, and go on next time")
     parser.add_argument("--stop-after", help="name of the last stage to run")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    every = stages(args.corpus, args.autoencoders, args.out)
+    every = stages(args.corpus, args.out)
     if args.stop_after:
         names = [stage.name for stage in every]
         if args.stop_after not in names:
@@ -130,9 +113,7 @@ def main() -> None:
     code = run(every, args.out, args.minutes)
     if code == UNFINISHED:
         print("the time is up; the same command goes on")
-    tower = args.out / "visual" / "tower"
     if code == 0 and not args.stop_after:
-        copytree(tower, args.out / "shipped" / "tower", dirs_exist_ok=True)
         print(f"the trained language model is in {args.out.name}/shipped")
     raise SystemExit(code)
 

@@ -3,7 +3,7 @@
     python -m train.stages --examined DIR --stage NAME=FOLDER [--stage NAME=FOLDER ...] --out DIR
 
 A FOLDER holds a projector, a tower adapter or a language model's adapter, or several of them; `base` is the untuned
-assembly. Where a stage rests on the folders of others, they are given in order: `SFT=RUN/visual,RUN/tuned`. Each image
+assembly. Where a stage rests on the folders of others, they are given in order: `SFT=RUN/align,RUN/tuned`. Each image
 is put to each stage as the product puts it (the verdict line forced, greedy), and once more as its views alone.
 OUT/answers.jsonl keeps every answer, so a stopped run goes on; OUT/results.json and OUT/table.md get the figures
 (train.stage_figures says what each means).

@@ -45,8 +45,8 @@ def test_a_failure_ends_it_and_no_time_begins_nothing(tmp_path: Path) -> None:
 
 
 def test_every_stage_is_a_script_with_its_config_and_takes_what_another_writes() -> None:
-    every = stages(Path("corpus"), Path("coders"), Path("out"))
-    assert [s.name for s in every] == ["examinations", "lint", "replay", "align", "visual", "sft", "grpo"]
+    every = stages(Path("corpus"), Path("out"))
+    assert [s.name for s in every] == ["examinations", "lint", "replay", "align", "sft", "seeing", "grpo"]
     root = Path(__file__).parents[2]
     for one in every:
         assert (root / "train" / f"{one.command[1].removeprefix('train.')}.py").is_file()
@@ -59,7 +59,7 @@ def test_every_stage_is_a_script_with_its_config_and_takes_what_another_writes()
 def test_an_unknown_stage_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--corpus", "c", "--autoencoders", "a", "--out", str(tmp_path), "--stop-after", "dpo"]
+    given = ["--corpus", "c", "--out", str(tmp_path), "--stop-after", "dpo"]
     monkeypatch.setattr(sys, "argv", ["recipe", *given])
     with pytest.raises(SystemExit) as ended:
         main()
