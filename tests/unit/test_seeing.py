@@ -14,21 +14,15 @@ from PIL import Image
 from forensic_chat.errors import UsageError
 from forensic_chat.mllm.loading import PROJECTOR, assemble
 from forensic_chat.mllm.prompts import messages
-from tests.factories import tiny_llava
+from tests.unit.staged import llava
 from train import seeing
 from train.chunks import UNFINISHED
 from train.seeing import Asker, Pool, Shown, figures, shown
 from train.visual import ASKED, alone
 
+__all__ = ["llava"]
+
 SPLITS = ("train",) * 4 + ("val",) * 2 + ("holdout",) * 2
-
-
-@pytest.fixture(scope="module")
-def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("llava")
-    for part in tiny_llava():
-        part.save_pretrained(out)
-    return out
 
 
 @pytest.fixture(scope="module")
