@@ -9,8 +9,8 @@ patches are not learnt by heart. train.visual is the same stage with LoRA on the
 
 --start names the folders that are put in first, as for train.stages. OUT/tokens holds the tower's tokens,
 OUT/projector.safetensors the projector with the best AUC on split `val`, OUT/accuracy.json what it reaches there and
-on `holdout`, sources that no training sees, by all tokens. Exit code 75: stopped after --minutes, the same command
-goes on.
+on `holdout`, sources that no training sees, by all tokens, beside the untrained assembly. Exit code 75: stopped after
+--minutes, the same command goes on.
 """
 
 import argparse
@@ -234,12 +234,17 @@ def figures(images: Sequence[Shown], odds: Floats) -> dict[str, float]:
     }
 
 
+def measured(images: Sequence[Shown], split: str) -> list[Shown]:
+    """At most CHECKED images of a split, at random."""
+    every = [image for image in images if image.example.item.split == split]
+    return [every[k] for k in np.random.default_rng(0).permutation(len(every))[:CHECKED]]
+
+
 def train(asker: Asker, images: Sequence[Shown], args: argparse.Namespace, end: float) -> bool:
     """Whether all steps are done; the best projector so far, by `val`, is in --out."""
-    by_split = {split: [i for i in images if i.example.item.split == split] for split in SPLITS}
-    pools = [Pool.of(by_split["train"], made) for made in (False, True)]
-    order = np.random.default_rng(0).permutation(len(by_split["val"]))[:CHECKED]
-    checked = [by_split["val"][k] for k in order]
+    known = [image for image in images if image.example.item.split == "train"]
+    pools = [Pool.of(known, made) for made in (False, True)]
+    checked = measured(images, "val")
     optimizer = torch.optim.AdamW(asker.projector.parameters(), lr=args.rate, weight_decay=0.01)
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda k: min(1.0, (k + 1) / 20) * (0.55 + 0.45 * math.cos(math.pi * k / args.steps))
@@ -306,12 +311,14 @@ def main() -> None:
         guard(images)
     if not train(Asker(*assemble(base("llava"), *args.start)), images, args, end):
         raise SystemExit(UNFINISHED)
-    best = Asker(*assemble(base("llava"), *args.start, args.out))
-    reached = {}
-    for split in ("val", "holdout"):
-        if measured := [image for image in images if image.example.item.split == split]:
-            reached[split] = figures(measured, best.odds(measured, 1))
-            print(f"{split}: {reached[split]}", flush=True)
+    reached: dict[str, dict[str, dict[str, float]]] = {}
+    for name, folders in (("untrained", ()), ("trained", (*args.start, args.out))):
+        asker = Asker(*assemble(base("llava"), *folders))
+        for split in ("val", "holdout"):
+            if some := measured(images, split):
+                found = figures(some, asker.odds(some, 1))
+                reached.setdefault(split, {})[name] = found
+                print(f"{split}, {name}: {found}", flush=True)
     (args.out / "accuracy.json").write_text(json.dumps(reached, indent=1) + "\n", "utf-8")
     if args.shipped:
         args.shipped.mkdir(parents=True, exist_ok=True)
