@@ -8,9 +8,9 @@ one-word answers trains the projector alone. A step draws a few tokens of each v
 patches are not learnt by heart. train.visual is the same stage with LoRA on the tower, for GPUs.
 
 --start names the folders that are put in first, as for train.stages. OUT/tokens holds the tower's tokens,
-OUT/projector.safetensors the projector with the best AUC on split `val`, OUT/accuracy.json what it reaches there and
-on `holdout`, sources that no training sees, by all tokens, beside the untrained assembly. Exit code 75: stopped after
---minutes, the same command goes on.
+OUT/projector.safetensors the projector: that with the best AUC on split `val`, after a few more steps on all tokens;
+OUT/accuracy.json what it reaches there and on `holdout`, sources that no training sees, by all tokens, beside the
+untrained assembly. Exit code 75: stopped after --minutes, the same command goes on.
 """
 
 import argparse
@@ -54,7 +54,7 @@ SPLITS = {"train": 1.0, "val": 0.5, "holdout": 1.5}
 READ_AT_ONCE, BATCH, CHECKED, GUARDED = 64, 16, 240, 3
 """Images between two looks at the clock, in a step, that a checkpoint is measured on, and that the guard against
 shortcuts sees of a source and class."""
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, BEST = "checkpoint.pt", "best"
 DRAWN = 24
 """Tokens of a view that a step sees, of 196."""
 EVERY = 8
@@ -209,14 +209,15 @@ class Pool:
         return [self.images[k] for k in rng.choice(len(self.images), count, p=self.weights)]
 
 
-def step(asker: Asker, pools: Sequence[Pool], rng: np.random.Generator) -> Tensor:
-    """The loss of one batch, as many photos as generated images, all under one question."""
-    asked = int(rng.integers(len(ASKED)))
-    batch = [image for pool in pools for image in pool.draw(BATCH // len(pools), rng)]
+def step(asker: Asker, pools: Sequence[Pool], rng: np.random.Generator, drawn: int | None = None) -> Tensor:
+    """The loss of one batch, as many photos as generated images, all under one question; of each view so many
+    tokens, all of half as many images unless given."""
+    asked, count = int(rng.integers(len(ASKED))), BATCH if drawn else BATCH // 2
+    batch = [image for pool in pools for image in pool.draw(count // len(pools), rng)]
     tokens = []
     for image in batch:
         every = image.tokens()
-        places = [np.sort(rng.choice(every.shape[1], DRAWN, replace=False)) for _ in every]
+        places = [np.sort(rng.choice(every.shape[1], drawn or every.shape[1], replace=False)) for _ in every]
         tokens.append(torch.stack([view[at] for view, at in zip(every, places, strict=True)]))
     right = asker.words[asked][[int(image.made) for image in batch]]
     return F.cross_entropy(asker.logits(torch.stack(tokens), asked), right)
@@ -241,7 +242,8 @@ def measured(images: Sequence[Shown], split: str) -> list[Shown]:
 
 
 def train(asker: Asker, images: Sequence[Shown], args: argparse.Namespace, end: float) -> bool:
-    """Whether all steps are done; the best projector so far, by `val`, is in --out."""
+    """Whether all steps are done; the best projector so far, by `val`, is in OUT/best."""
+    (args.out / BEST).mkdir(exist_ok=True)
     known = [image for image in images if image.example.item.split == "train"]
     pools = [Pool.of(known, made) for made in (False, True)]
     checked = measured(images, "val")
@@ -258,7 +260,7 @@ def train(asker: Asker, images: Sequence[Shown], args: argparse.Namespace, end: 
     started, losses = time.monotonic(), []
     for k in range(begun, args.steps):
         optimizer.zero_grad()
-        loss = step(asker, pools, np.random.default_rng([args.seed, k]))
+        loss = step(asker, pools, np.random.default_rng([args.seed, k]), DRAWN)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(asker.projector.parameters(), 1.0)
         optimizer.step()
@@ -269,7 +271,7 @@ def train(asker: Asker, images: Sequence[Shown], args: argparse.Namespace, end: 
             found = figures(checked, asker.odds(checked, EVERY))
             if found["AUC"] >= best:
                 best = found["AUC"]
-                save_projector(asker.model, args.out / PROJECTOR)
+                save_projector(asker.model, args.out / BEST / PROJECTOR)
             parts = {"projector": asker.projector, "optimizer": optimizer, "rate": rate}
             saved = {name: part.state_dict() for name, part in parts.items()}
             torch.save({"step": k + 1, "best": best, **saved}, checkpoint)
@@ -283,6 +285,21 @@ def train(asker: Asker, images: Sequence[Shown], args: argparse.Namespace, end: 
     return True
 
 
+def settle(asker: Asker, images: Sequence[Shown], args: argparse.Namespace) -> None:
+    """A few steps on all tokens: by more tokens than a step drew the model leans to one of the words."""
+    known = [image for image in images if image.example.item.split == "train"]
+    pools = [Pool.of(known, made) for made in (False, True)]
+    optimizer = torch.optim.AdamW(asker.projector.parameters(), lr=args.rate / 10, weight_decay=0.01)
+    for k in range(args.settle):
+        optimizer.zero_grad()
+        loss = step(asker, pools, np.random.default_rng([args.seed, args.steps + k]))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(asker.projector.parameters(), 1.0)
+        optimizer.step()
+        print(f"all tokens, step {k + 1}: loss {loss.item():.3f}", flush=True)
+    save_projector(asker.model, args.out / PROJECTOR)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -294,7 +311,8 @@ def main() -> None:
         "--shipped", type=Path, help="folder for the projector beside the last start's adapter"
     )
     parser.add_argument("--most", type=int, default=16, help="training images of a source and class")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--settle", type=int, default=16, help="steps behind these that see all tokens")
     parser.add_argument("--check", type=int, default=50, help="steps between two looks at split val")
     parser.add_argument("--rate", type=float, default=0.001)
     parser.add_argument("--seed", type=int, default=0)
@@ -311,6 +329,7 @@ def main() -> None:
         guard(images)
     if not train(Asker(*assemble(base("llava"), *args.start)), images, args, end):
         raise SystemExit(UNFINISHED)
+    settle(Asker(*assemble(base("llava"), *args.start, args.out / BEST)), images, args)
     reached: dict[str, dict[str, dict[str, float]]] = {}
     for name, folders in (("untrained", ()), ("trained", (*args.start, args.out))):
         asker = Asker(*assemble(base("llava"), *folders))

@@ -50,7 +50,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def begun(llava: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(seeing, "base", lambda name: llava)
     monkeypatch.setattr(seeing, "DRAWN", 9)
-    return ["seeing", "--corpus", str(corpus), "--out", str(tmp_path), "--workers", "1", "--check", "2"]
+    return ["seeing", "--corpus", str(corpus), "--out", str(tmp_path), "--workers", "1", "--settle", "1"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
