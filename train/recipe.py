@@ -3,8 +3,8 @@
     python -m train.recipe --corpus DIR --out DIR [--minutes 110] [--stop-after STAGE]
 
 Examines training images, checks the training text, lets the untuned language model write the text that SFT is held to,
-aligns the projector, then SFT, the projector once more so that the tuned model sees, and GRPO; each stage starts from
-what the one before wrote. The command stops in time (exit code 75) and goes on when it is run again; what each stage
+aligns the projector, teaches it to carry what the tower sees, then SFT and GRPO; each stage starts from what the one
+before wrote. The command stops in time (exit code 75) and goes on when it is run again; what each stage
 took is kept in OUT/recipe.json and printed with the total. The last stage leaves OUT/shipped, the folder that
 `forensic_chat/weights/embedded/mllm` holds.
 """
@@ -49,19 +49,19 @@ def stages(corpus: Path, out: Path) -> list[Stage]:
         Stage("lint", ["-m", "train.lint", *examined], stops=False),
         Stage("replay", ["-m", "train.replay", "--out", str(out / "own.jsonl")], stops=False),
         trainer("align", *examined),
-        trainer(
-            "sft",
-            *(*examined, "--own", str(out / "own.jsonl")),
-            *("--start", str(out / "align"), "--shipped", str(out / "tuned")),
-        ),
         Stage(
             "seeing",
             [
                 *("-m", "train.seeing", "--corpus", str(corpus), "--out", str(out / "seeing")),
-                *("--start", str(out / "tuned"), "--shipped", str(out / "seen")),
+                *("--start", str(out / "align")),
             ],
         ),
-        trainer("grpo", *examined, *("--adapter", str(out / "seen"), "--shipped", str(out / "shipped"))),
+        trainer(
+            "sft",
+            *(*examined, "--own", str(out / "own.jsonl")),
+            *("--start", str(out / "seeing"), "--shipped", str(out / "tuned")),
+        ),
+        trainer("grpo", *examined, *("--adapter", str(out / "tuned"), "--shipped", str(out / "shipped"))),
     ]
 
 

@@ -1,6 +1,6 @@
 """Stage 1 for two CPU cores: teach the projector to carry what the frozen tower sees into the frozen language model.
 
-    python -m train.seeing --corpus DIR [DIR ...] --out DIR [--start FOLDER ...] [--shipped DIR] [--minutes 100]
+    python -m train.seeing --corpus DIR [DIR ...] --out DIR [--start FOLDER ...] [--minutes 100]
 
 Visual enhancement (Forensic-Chat, arXiv 2509.25502) without a gradient through the tower: its patch tokens of every
 image, overview and crop, are read once and kept, half of the training images laundered, and the next-token loss on
@@ -16,7 +16,6 @@ untrained assembly. Exit code 75: stopped after --minutes, the same command goes
 import argparse
 import json
 import math
-import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -36,7 +35,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from forensic_chat.encoder.tower import MEAN, STD
-from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, assemble, save_projector
+from forensic_chat.mllm.loading import PROJECTOR, assemble, save_projector
 from forensic_chat.mllm.prompts import messages
 from forensic_chat.telling import SHOWN_CROPS
 from forensic_chat.weights import base
@@ -307,9 +306,6 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, nargs="*", default=[], help="folders of trained parts")
-    parser.add_argument(
-        "--shipped", type=Path, help="folder for the projector beside the last start's adapter"
-    )
     parser.add_argument("--most", type=int, default=16, help="training images of a source and class")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--settle", type=int, default=16, help="steps behind these that see all tokens")
@@ -319,8 +315,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes that read images")
     parser.add_argument("--minutes", type=float, default=0, help="stop after so many; 0: at the end")
     args = parser.parse_args()
-    if args.shipped and not (args.start and all((args.start[-1] / name).is_file() for name in ADAPTER)):
-        parser.error("--shipped needs a --start that ends with a folder with the language model's adapter")
     end = time.monotonic() + 60 * args.minutes if args.minutes else math.inf
     images = shown(args.corpus, args.most, args.out)
     if not read_all(images, args.workers, end):
@@ -339,10 +333,6 @@ def main() -> None:
                 reached.setdefault(split, {})[name] = found
                 print(f"{split}, {name}: {found}", flush=True)
     (args.out / "accuracy.json").write_text(json.dumps(reached, indent=1) + "\n", "utf-8")
-    if args.shipped:
-        args.shipped.mkdir(parents=True, exist_ok=True)
-        for file in (args.out / PROJECTOR, *(args.start[-1] / name for name in ADAPTER)):
-            shutil.copy(file, args.shipped)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ _OUTWEIGHED = (
 _BOTH_LOW = (
     "Both learned scores are low: {s} for generation and {t} for a local change",
     "The encoder's scores are low, with {s} for generation and {t} for a local edit",
-    "Neither score is remarkable: {s} of 1 for generation, {t} of 1 for a local change",
+    "No score is remarkable: {s} of 1 for generation, {t} of 1 for a local change",
     "Low scores on both counts: {s} for being generated, {t} for being edited in places",
 )
 _BOTH_OPEN = (

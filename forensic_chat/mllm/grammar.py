@@ -18,8 +18,10 @@ from forensic_chat.schema import Finding, Label, Probabilities, Region
 MOST_CLAIMS, MOST_SENTENCES = 5, 8
 _SIGN = r"""[^A-Za-z0-9\[\]"“”\n ()]"""
 """A character between words, of which no figure, quotation or citation consists."""
-_OPEN = ("settles", "negligible", "little", "doubt")
-"""The word of each phrase of `vocabulary.HEDGED` without which it can't be written; with different first letters."""
+_OPEN = ("settle", "neither", "little", "doubt")
+"""Beginnings of the words without which no phrase of `vocabulary.HEDGED` can be written of a score."""
+_OPEN_ELSEWHERE = ("settles", "doubt")
+"""The same, of findings of other kinds, of which none is ever called open: else a score could be, beside their id."""
 _BLOCK = "8x8"
 """The size of JPEG's blocks, which is no measurement."""
 _DECIMALS = range(5)
@@ -57,7 +59,7 @@ def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region], label
         names = [finding.id for finding in cited] if len(cited) == 1 else []
         text = _text(
             [*_figures(cited, region), *names, *([region.id] if region else [])],
-            unsaid=_OPEN if called_open_fault(drew, label) else (),
+            unsaid=_unsaid(drew, label),
         )
         ids = ", ".join(finding.id for finding in cited)
         return text + " " + "".join(rf"\[{name}\]" for name in (ids, region and region.id) if name)
@@ -83,15 +85,28 @@ def _text(figures: Sequence[str], unsaid: Sequence[str] = ()) -> str:
     return rf"(?:{figure}|{word}|{_SIGN}{word}?)(?: {word}|(?: ?{_SIGN}| ?\(|\)){word}?|(?: \(?|\(){figure})*"
 
 
+def _unsaid(drew: Sequence[Finding], label: Label) -> tuple[str, ...]:
+    if called_open_fault(drew, label):
+        return _OPEN
+    return () if any(finding.kind.startswith("encoder.") for finding in drew) else _OPEN_ELSEWHERE
+
+
 def _word(unsaid: Sequence[str]) -> str:
-    """Letters, or the one word with a digit. The unsaid have different first letters; a word that one of them begins is
-    none, a part of one is."""
-    letters = "[A-Za-z]"
-    begun = [_letters("".join(word[0] for word in unsaid)) + f"{letters}*"]
+    """Letters, or the one word with a digit; none that begins with an unsaid one."""
+    return f"(?:{_avoiding(unsaid, 'capital')}|C2PA)"
+
+
+def _avoiding(unsaid: Sequence[str], capital: str = "") -> str:
+    """Letters, one at least, that don't begin as any of these; with `capital` a first letter may be one."""
+    tails: dict[str, list[str]] = {}
     for word in unsaid:
-        first = f"[{word[0].upper()}{word[0]}]"
-        begun += [f"{first}{word[1:k]}(?:{_letters(word[k])}{letters}*)?" for k in range(1, len(word))]
-    return f"(?:{'|'.join(begun)}|C2PA)"
+        tails.setdefault(word[0], []).append(word[1:])
+    parts = [f"{_letters(''.join(tails))}[A-Za-z]*"]
+    for letter, rest in tails.items():
+        if all(rest):
+            first = f"[{letter.upper()}{letter}]" if capital else letter
+            parts.append(f"{first}(?:{_avoiding(rest)})?")
+    return "|".join(parts)
 
 
 def _letters(but: str) -> str:

@@ -97,16 +97,23 @@ def test_what_the_verdict_rests_on_cannot_be_called_open(label: Label, fits: lis
     ("text", "fits"),
     [
         ("The whole-image score of 0.05 is low and the set seems small [E1]", True),
-        ("It is Doub, settle and littl at 0.05 [E1]", True),
+        ("It is Doub, settl and littl at 0.05 [E1]", True),
         ("The whole-image score of 0.05 settles nothing [E1]", False),
         ("The whole-image score of 0.05 (Settles nothing) [E1]", False),
         ("The whole-image score of 0.05, neither clear nor negligible [E1]", False),
+        ("The whole-image score of 0.05, neither clear nor absent [E1]", False),
+        ("The whole-image score of 0.05 does not settle it [E1]", False),
         ("The whole-image score of 0.05 is too little to decide [E1]", False),
         ("The whole-image score of 0.05 leaves some-doubt [E1]", False),
     ],
 )
 def test_a_low_score_cannot_be_called_open(text: str, fits: bool) -> None:
     assert is_claim(text, [finding("encoder.synthetic", value=0.05, strength=0.05, k=1)], [], "real") == fits
+
+
+def test_a_score_cannot_be_called_open_beside_the_id_of_another_finding() -> None:
+    assert not is_claim("The whole-image score settles nothing [E5]")
+    assert is_claim("The whole-image score is not what 160280 bytes tell [E5]")
 
 
 def test_a_region_that_is_not_listed_cannot_be_cited() -> None:

@@ -46,7 +46,7 @@ def test_a_failure_ends_it_and_no_time_begins_nothing(tmp_path: Path) -> None:
 
 def test_every_stage_is_a_script_with_its_config_and_takes_what_another_writes() -> None:
     every = stages(Path("corpus"), Path("out"))
-    assert [s.name for s in every] == ["examinations", "lint", "replay", "align", "sft", "seeing", "grpo"]
+    assert [s.name for s in every] == ["examinations", "lint", "replay", "align", "seeing", "sft", "grpo"]
     root = Path(__file__).parents[2]
     for one in every:
         assert (root / "train" / f"{one.command[1].removeprefix('train.')}.py").is_file()
