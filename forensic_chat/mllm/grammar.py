@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from string import ascii_lowercase
 
-from forensic_chat.data.protocol import SCORES, quotable
+from forensic_chat.data.protocol import SCORES, quotable, says_something
 from forensic_chat.mllm.numbers import foreign_number
 from forensic_chat.mllm.prompts import MOST_FINDINGS, MOST_REGIONS
 from forensic_chat.mllm.verify import called_open_fault, shares
@@ -18,7 +18,7 @@ from forensic_chat.schema import Finding, Label, Probabilities, Region
 MOST_CLAIMS, MOST_SENTENCES = 5, 8
 _SIGN = r"""[^A-Za-z0-9\[\]"“”\n ()]"""
 """A character between words, of which no figure, quotation or citation consists."""
-_OPEN = ("settle", "neither", "little", "doubt")
+_OPEN = ("settle", "neither", "little", "doubt", "decide")
 """Beginnings of the words without which no phrase of `vocabulary.HEDGED` can be written of a score."""
 _OPEN_ELSEWHERE = ("settles", "doubt")
 """The same, of findings of other kinds, of which none is ever called open: else a score could be, beside their id."""
@@ -86,9 +86,12 @@ def _text(figures: Sequence[str], unsaid: Sequence[str] = ()) -> str:
 
 
 def _unsaid(drew: Sequence[Finding], label: Label) -> tuple[str, ...]:
-    if called_open_fault(drew, label):
+    """What may not be said of findings: that they are open, where they are not, and where it could only be meant of
+    others."""
+    encoder = [finding for finding in drew if finding.kind.startswith("encoder.")]
+    if called_open_fault(drew, label) or (encoder and not any(map(says_something, encoder))):
         return _OPEN
-    return () if any(finding.kind.startswith("encoder.") for finding in drew) else _OPEN_ELSEWHERE
+    return () if encoder else _OPEN_ELSEWHERE
 
 
 def _word(unsaid: Sequence[str]) -> str:

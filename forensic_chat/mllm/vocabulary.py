@@ -29,7 +29,7 @@ class Words:
 
 
 HEDGED = re.compile(
-    r"\b(?:neither clear nor|settles? nothing|not settle|too little to decide|leaves some)\b",
+    r"\b(?:neither clear nor|(?:settle|decide)s? nothing|not settle|too little to decide|leaves some)\b",
     re.IGNORECASE,
 )
 """Says that a score is neither high nor low."""

@@ -103,6 +103,7 @@ def test_what_the_verdict_rests_on_cannot_be_called_open(label: Label, fits: lis
         ("The whole-image score of 0.05, neither clear nor negligible [E1]", False),
         ("The whole-image score of 0.05, neither clear nor absent [E1]", False),
         ("The whole-image score of 0.05 does not settle it [E1]", False),
+        ("The whole-image score of 0.05 decides nothing [E1]", False),
         ("The whole-image score of 0.05 is too little to decide [E1]", False),
         ("The whole-image score of 0.05 leaves some-doubt [E1]", False),
     ],
@@ -113,6 +114,8 @@ def test_a_low_score_cannot_be_called_open(text: str, fits: bool) -> None:
 
 def test_a_score_cannot_be_called_open_beside_the_id_of_another_finding() -> None:
     assert not is_claim("The whole-image score settles nothing [E5]")
+    mask = [finding("encoder.mask", value=0, k=1)]
+    assert not is_claim("The score for a local change, 0 of 1, settles nothing [E1]", mask, [])
     assert is_claim("The whole-image score is not what 160280 bytes tell [E5]")
 
 
