@@ -4,13 +4,14 @@
 
 Visual enhancement (Forensic-Chat, arXiv 2509.25502) without a gradient through the tower: its patch tokens of every
 image, overview and crop, are read once and kept, half of the training images laundered, and the next-token loss on
-one-word answers trains the projector alone. A step draws a few tokens of each view: it costs a fifth, and single
-patches are not learnt by heart. train.visual is the same stage with LoRA on the tower, for GPUs.
+one-word answers trains the projector alone. A step draws an eighth of each view's tokens, others each time.
+train.visual is the same stage with LoRA on the tower, for GPUs.
 
 --start names the folders that are put in first, as for train.stages. OUT/tokens holds the tower's tokens,
 OUT/projector.safetensors the projector: that with the best AUC on split `val`, after a few more steps on all tokens;
 OUT/accuracy.json what it reaches there and on `holdout`, sources that no training sees, by all tokens, beside the
-untrained assembly. Exit code 75: stopped after --minutes, the same command goes on.
+untrained assembly. Exit code 75: stopped after --minutes, the same command goes on; the last steps and what they reach,
+some twenty minutes, are not stopped.
 """
 
 import argparse

@@ -19,7 +19,7 @@ MOST_CLAIMS, MOST_SENTENCES = 5, 8
 _SIGN = r"""[^A-Za-z0-9\[\]"“”\n ()]"""
 """A character between words, of which no figure, quotation or citation consists."""
 _OPEN = ("settle", "neither", "little", "doubt", "decide")
-"""Beginnings of the words without which no phrase of `vocabulary.HEDGED` can be written of a score."""
+"""Beginnings of words of `vocabulary.HEDGED`; "leaves some" is for the verifier, as other claims say "leaves", too."""
 _OPEN_ELSEWHERE = ("settles", "doubt")
 """The same, of findings of other kinds, of which none is ever called open: else a score could be, beside their id."""
 _BLOCK = "8x8"
