@@ -24,7 +24,7 @@ from forensic_chat.data.followups import (
 from forensic_chat.data.protocol import QUESTION_LIMIT, clean, quotable
 from forensic_chat.errors import Cancelled, UsageError
 from forensic_chat.evidence.observation import Evidence
-from forensic_chat.mllm.backends.base import Backend, Conversation
+from forensic_chat.mllm.backends.base import LIKELY, Backend, Conversation
 from forensic_chat.mllm.claims import ParsedClaim, parse_reply, sentences, streamed
 from forensic_chat.mllm.grammar import reply_pattern
 from forensic_chat.mllm.prompts import Turn, follow_up
@@ -253,7 +253,8 @@ class Dialogue:
         """
         held, shown = "", False
         pattern = reply_pattern(case.findings, case.regions, case.label, case.probabilities)
-        with closing(self._streamed(self._remembered(asked), pattern, check)) as pieces:
+        likely = [known.answer(case, Random(k)) for k in range(LIKELY)]
+        with closing(self._streamed(self._remembered(asked), pattern, likely, check)) as pieces:
             for sentence in streamed(pieces):
                 if not self._holds(sentence, case, check):
                     return
@@ -262,11 +263,14 @@ class Dialogue:
                     yield held
                     held, shown = "", True
 
-    def _streamed(self, asked: Conversation, pattern: str, check: Stopping) -> Generator[str]:
+    def _streamed(
+        self, asked: Conversation, pattern: str, likely: Sequence[str], check: Stopping
+    ) -> Generator[str]:
         try:
             yield from self._backend.generate(
                 asked,
                 pattern=pattern,
+                likely=likely,
                 max_new_tokens=MOST_TOKENS,
                 cancel=check.cancel,
                 deadline=check.remaining,

@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -18,7 +18,7 @@ from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.errors import AnswerUnparsable, Cancelled
 from forensic_chat.imaging.views import trace_map
 from forensic_chat.judgement import Judgement
-from forensic_chat.mllm.backends.base import Backend, Conversation
+from forensic_chat.mllm.backends.base import LIKELY, Backend, Conversation
 from forensic_chat.mllm.claims import ParsedClaim, parse_rationale, parse_reply
 from forensic_chat.mllm.grammar import rationale_pattern
 from forensic_chat.mllm.prompts import Turn, answer_prefix, opening
@@ -92,8 +92,8 @@ def tell(
     conversation = open_conversation(judgement, owner)
     prefix = answer_prefix(judgement.verdict.label, judgement.verdict.probabilities)
     findings, regions, label = judgement.findings, judgement.regions, judgement.verdict.label
-    pattern = rationale_pattern(findings, regions, label)
-    answer, writing = _asked(conversation, backend, prefix, pattern, check)
+    pattern, likely = rationale_pattern(findings, regions, label), drafted(case_of(judgement))
+    answer, writing = _asked(conversation, backend, prefix, pattern, likely, check)
     masking, warnings = Masking(judgement, encoder, looking), []
     try:
         written = _read(judgement, masking, answer, FEWEST_CLAIMS, check)
@@ -102,7 +102,7 @@ def tell(
         if failed and findings:
             begun = prefix + "".join(f"- {_with_citations(claim)}\n" for claim in kept)
             pattern = rationale_pattern(findings, regions, label, most=failed)
-            answer, more = _asked(conversation, backend, begun, pattern, check)
+            answer, more = _asked(conversation, backend, begun, pattern, likely, check)
             writing += more
             with suppress(AnswerUnparsable):
                 again = _read(judgement, masking, answer, 1, check)
@@ -128,7 +128,12 @@ def tell(
 
 
 def _asked(
-    conversation: Conversation, backend: Backend, begun: str, pattern: str, check: Stopping
+    conversation: Conversation,
+    backend: Backend,
+    begun: str,
+    pattern: str,
+    likely: Sequence[str],
+    check: Stopping,
 ) -> tuple[str, float]:
     """What the model writes behind `begun`, and the seconds that it took."""
     start = time.perf_counter()
@@ -136,6 +141,7 @@ def _asked(
         conversation,
         prefix=begun,
         pattern=pattern,
+        likely=likely,
         max_new_tokens=MOST_TOKENS,
         cancel=check.cancel,
         deadline=check.remaining,
@@ -168,10 +174,19 @@ def open_conversation(judgement: Judgement, owner: str = "") -> Conversation:
     return Conversation([view.pixels for view in views], [turn], owner)
 
 
+def drafted(case: Case) -> list[str]:
+    """Claims as code may write them, in the form of the model's: of whole rationales, and on each finding."""
+
+    def claims(rng: Random) -> list[str]:
+        return rationale(case, rng) + [state(finding, case, rng) for finding in case.findings]
+
+    return ["\n".join(f"- {claim}" for claim in claims(Random(k))) for k in range(LIKELY)]
+
+
 def written_by_code(judgement: Judgement, masking: Masking, check: Callable[[], None]) -> list[Claim]:
     """Claims from the findings, the same every time for the same image; a region that the verdict does not
     rest on is no reason."""
-    image, case = judgement.image, _case(judgement)
+    image, case = judgement.image, case_of(judgement)
 
     def checked(lines: str) -> list[Claim]:
         return verified(judgement, masking, parse_rationale(lines), check)
@@ -183,7 +198,7 @@ def restated(
     judgement: Judgement, masking: Masking, claims: list[Claim], check: Callable[[], None]
 ) -> list[Claim]:
     """The claims; those on one clean finding that read badly are said in other words."""
-    rng, case = Random(judgement.image.sha256), _case(judgement)
+    rng, case = Random(judgement.image.sha256), case_of(judgement)
     found = {finding.id: finding for finding in judgement.findings}
     plainer = []
     for claim in claims:
@@ -209,7 +224,7 @@ def reads_badly(text: str, finding: Finding) -> bool:
 
 def spare(judgement: Judgement, masking: Masking, check: Callable[[], None]) -> list[Claim]:
     """Further claims by code on what this image has and others need not, for a rationale that is short."""
-    rng, case = Random(f"spare {judgement.image.sha256}"), _case(judgement)
+    rng, case = Random(f"spare {judgement.image.sha256}"), case_of(judgement)
     findings = [finding for finding in special(case, rng, len(case.findings)) if salience(finding) > 0.5]
     return verified(judgement, masking, _parsed([state(finding, case, rng) for finding in findings]), check)
 
@@ -218,7 +233,8 @@ def _parsed(sentences: list[str]) -> list[ParsedClaim]:
     return [claim for text in sentences for claim in parse_reply(text) if isinstance(claim, ParsedClaim)]
 
 
-def _case(judgement: Judgement) -> Case:
+def case_of(judgement: Judgement) -> Case:
+    """What sentences are composed from."""
     image, verdict = judgement.image, judgement.verdict
     size = (image.width, image.height)
     return Case(judgement.findings, judgement.regions, verdict.label, verdict.probabilities, size)

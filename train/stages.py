@@ -33,7 +33,7 @@ from forensic_chat.mllm.backends.transformers import TransformersBackend
 from forensic_chat.mllm.grammar import rationale_pattern
 from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, TOWER, assemble
 from forensic_chat.mllm.prompts import opening
-from forensic_chat.telling import MOST_TOKENS
+from forensic_chat.telling import MOST_TOKENS, drafted
 from forensic_chat.weights import base, fingerprint
 from train.examinations import Examined
 from train.examinations import load as load_examinations
@@ -92,7 +92,10 @@ def ask(backend: Backend, record: Examined, views: Sequence[View]) -> dict[str, 
     prefix = answer_prefix(record.label, record.probabilities)
     start, worked, first, text = time.perf_counter(), time.process_time(), None, ""
     pattern = rationale_pattern(record.findings, record.regions, record.label)
-    for piece in backend.generate(conversation, prefix=prefix, pattern=pattern, max_new_tokens=MOST_TOKENS):
+    likely = drafted(record.case())
+    for piece in backend.generate(
+        conversation, prefix=prefix, pattern=pattern, likely=likely, max_new_tokens=MOST_TOKENS
+    ):
         first = first or time.perf_counter() - start
         text += piece
     whole, worked = time.perf_counter() - start, time.process_time() - worked

@@ -91,13 +91,13 @@ def test_reading_a_long_prompt_can_be_stopped_and_resumed(
     assert "".join(fresh.generate(asked, max_new_tokens=9)) == resumed
 
 
-def test_a_model_that_fails_is_reported_and_leaves_no_thread(
+def test_a_model_that_fails_is_reported(
     backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("out of memory at 0x0")
 
-    monkeypatch.setattr(backend._model, "generate", broken)
+    monkeypatch.setattr(backend._model, "forward", broken)
     with pytest.raises(BackendUnavailable, match="failed while writing") as caught:
         list(backend.generate(conversation(case(1)), max_new_tokens=4))
     assert "0x0" not in str(caught.value)

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from forensic_chat.errors import Cancelled, DeadlineExceeded
 from forensic_chat.mllm.prompts import Turn
 
+LIKELY = 12
+"""How many `likely` texts are worth composing for an answer."""
+
 
 @dataclass(frozen=True, eq=False)
 class Conversation:
@@ -62,6 +65,7 @@ class Backend(Protocol):
         *,
         prefix: str = "",
         pattern: str | None = None,
+        likely: Sequence[str] = (),
         max_new_tokens: int,
         cancel: threading.Event | None = None,
         deadline: float | None = None,
@@ -69,7 +73,8 @@ class Backend(Protocol):
         """Streams the answer behind `prefix` (which is not repeated) in pieces; greedy, so always the same.
 
         `pattern`: a regular expression (see `mllm.grammar`) that the whole answer behind `prefix` matches, or its
-        beginning where the tokens run out. `deadline`: seconds from the call. Closing the iterator stops the work.
+        beginning where the tokens run out. `likely`: texts that it may share phrases with, which a backend may use to
+        write the same answer faster. `deadline`: seconds from the call. Closing the iterator stops the work.
         Raises Cancelled, DeadlineExceeded, BackendUnavailable; pieces streamed before are then an unfinished
         answer.
         """

@@ -7,7 +7,7 @@ also shows that a prompt holds all that an answer needs.
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from random import Random
 
@@ -53,6 +53,7 @@ class ScriptedBackend:
         *,
         prefix: str = "",
         pattern: str | None = None,
+        likely: Sequence[str] = (),
         max_new_tokens: int,
         cancel: threading.Event | None = None,
         deadline: float | None = None,

@@ -3,15 +3,16 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from forensic_chat.errors import BackendUnavailable
 from forensic_chat.mllm.backends.base import Conversation, cancelled, too_late
+from forensic_chat.mllm.backends.greedy import Form, Guesses, written
 from forensic_chat.mllm.backends.repeats import RepeatGuard
 from forensic_chat.mllm.prompts import messages
 from forensic_chat.schema import CLASSES
@@ -89,93 +90,67 @@ class TransformersBackend:
         *,
         prefix: str = "",
         pattern: str | None = None,
+        likely: Sequence[str] = (),
         max_new_tokens: int,
         cancel: threading.Event | None = None,
         deadline: float | None = None,
     ) -> Iterator[str]:
-        """As `Backend.generate`. The model writes in a thread of its own, which has ended when the iterator
-        has."""
-        end = None if deadline is None else time.monotonic() + deadline
-        stop = _Stop(cancel, end)
-        write = partial(self._write, conversation, prefix, pattern, max_new_tokens, stop)
+        """As `Backend.generate`. The model writes while the iterator is read."""
+        stop = _Stop(cancel, deadline)
 
         def pieces() -> Iterator[str]:
             guard = RepeatGuard()
-            stop.check(deadline)
-            for piece in self._stream(write, stop):
-                stop.check(deadline)
+            stop.check()
+            for piece in self._written(conversation, prefix, pattern, likely, max_new_tokens, stop):
+                stop.check()
                 if shown := guard.feed(piece):
                     yield shown
                 if guard.repeated:
                     return
-            stop.check(deadline)
+            stop.check()
             if shown := guard.finish():
                 yield shown
 
         return pieces()
 
-    def _stream(self, write: Callable[[Any], None], stop: "_Stop") -> Iterator[str]:
-        """What `write` puts into the streamer that it is given, from a thread of its own."""
-        from transformers import TextIteratorStreamer
-
-        streamer = TextIteratorStreamer(
-            self._processor.tokenizer,
-            skip_prompt=True,
-            skip_special_tokens=True,
-            clean_up_tokenization_spaces=False,
-        )
-        failure: list[Exception] = []
-
-        def work() -> None:
-            try:
-                write(streamer)
-            except Exception as error:
-                failure.append(error)
-            finally:
-                streamer.text_queue.put(streamer.stop_signal)
-
-        writer = threading.Thread(target=work, name="forensic-chat-writer", daemon=True)
-        writer.start()
-        try:
-            yield from streamer
-        finally:
-            stop.closed.set()
-            writer.join()
-        if failure:
-            raise BackendUnavailable(
-                "the language model failed while writing; free some memory, or leave the rationale out"
-            ) from failure[0]
-
-    def _write(
+    def _written(
         self,
         conversation: Conversation,
         prefix: str,
         pattern: str | None,
-        max_new_tokens: int,
+        likely: Sequence[str],
+        most: int,
         stop: "_Stop",
-        streamer: Any,
-    ) -> None:
-        import torch
-        from transformers import LogitsProcessorList, StoppingCriteriaList
+    ) -> Iterator[str]:
+        from tokenizers.decoders import DecodeStream
 
-        forms = [] if pattern is None else [_Form(self._tokens, pattern)]
-        prompt = self._encode(conversation, prefix)
-        cache = self._read_all_but_last(prompt, stop)
-        if stop.now():
-            return
-        ids = torch.tensor([prompt.ids], device=self._model.device)
-        with torch.inference_mode():
-            written = self._model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                past_key_values=cache,
-                do_sample=False,
-                max_new_tokens=max_new_tokens,
-                streamer=streamer,
-                logits_processor=LogitsProcessorList(forms),
-                stopping_criteria=StoppingCriteriaList([stop]),
-            )
-        self._remember(_Read(written[0].tolist()[: cache.get_seq_length()], prompt.images, cache))
+        try:
+            form = None if pattern is None else Form(self._tokens, pattern)
+            prompt = self._encode(conversation, prefix)
+            cache = self._read_all_but_last(prompt, stop)
+            if stop.now():
+                return
+            ids, fast = list(prompt.ids), self._processor.tokenizer.backend_tokenizer
+            texts = [encoding.ids for encoding in fast.encode_batch(list(likely), add_special_tokens=False)]
+            decoded = DecodeStream(skip_special_tokens=True)
+            try:
+                for token in written(
+                    self._model,
+                    ids,
+                    cache,
+                    most=most,
+                    guesses=Guesses([ids, *texts]),
+                    form=form,
+                    stopped=stop.now,
+                ):
+                    if piece := decoded.step(fast, token):
+                        yield piece
+            finally:
+                self._remember(_Read(ids[: cache.get_seq_length()], prompt.images, cache))
+        except Exception as error:
+            raise BackendUnavailable(
+                "the language model failed while writing; free some memory, or leave the rationale out"
+            ) from error
 
     @cached_property
     def _tokens(self) -> Any:
@@ -249,54 +224,26 @@ class TransformersBackend:
             self._read = read
 
 
-class _Form:
-    """A logits processor: of one answer, only tokens that go on towards a match of the pattern."""
-
-    def __init__(self, tokens: Any, pattern: str) -> None:
-        from llguidance import LLMatcher
-
-        self._matcher = LLMatcher(tokens, LLMatcher.grammar_from_regex(pattern))
-        if self._matcher.is_error():
-            raise ValueError(self._matcher.get_error())
-        self._size, self._begun = tokens.vocab_size, False
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """scores: (1, vocabulary) float; those of other tokens become minus infinity."""
-        import torch
-        from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
-
-        if self._begun:
-            self._matcher.consume_token(int(input_ids[0, -1]))
-        self._begun = True
-        bits = allocate_token_bitmask(1, self._size)
-        fill_next_token_bitmask(self._matcher, bits)
-        allowed = np.unpackbits(bits[0].view(np.uint8), bitorder="little")[: scores.shape[1]].astype(bool)
-        return scores.masked_fill(~torch.from_numpy(allowed).to(scores.device), -torch.inf)
-
-
 class _Stop:
-    """A stopping criterion: the caller cancelled, the deadline passed, or nobody listens any more."""
+    """Tells when to stop: the caller cancelled, or the deadline, in seconds from now, passed."""
 
-    def __init__(self, cancel: threading.Event | None, end: float | None) -> None:
-        self.closed = threading.Event()
-        self._cancel, self._end = cancel, end
+    def __init__(self, cancel: threading.Event | None, deadline: float | None) -> None:
+        self._cancel, self._deadline = cancel, deadline
+        self._end = None if deadline is None else time.monotonic() + deadline
 
-    def check(self, deadline: float | None) -> None:
+    def check(self) -> None:
         """Raises Cancelled or DeadlineExceeded if it is time."""
         if self._cancel is not None and self._cancel.is_set():
             raise cancelled()
-        if self._end is not None and deadline is not None and time.monotonic() >= self._end:
-            raise too_late(deadline)
+        if self._deadline is not None and self._late():
+            raise too_late(self._deadline)
 
     def now(self) -> bool:
         """Whether to stop."""
-        late = self._end is not None and time.monotonic() >= self._end
-        return late or self.closed.is_set() or (self._cancel is not None and self._cancel.is_set())
+        return self._late() or (self._cancel is not None and self._cancel.is_set())
 
-    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
-        import torch
-
-        return torch.full((input_ids.shape[0],), self.now(), dtype=torch.bool, device=input_ids.device)
+    def _late(self) -> bool:
+        return self._end is not None and time.monotonic() >= self._end
 
 
 def shared(read: _Read, ids: Sequence[int], images: Sequence[str], image_token: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forensic_chat.errors import BackendUnavailable, UsageError
@@ -102,12 +102,13 @@ class VllmBackend:
         *,
         prefix: str = "",
         pattern: str | None = None,
+        likely: Sequence[str] = (),
         max_new_tokens: int,
         cancel: threading.Event | None = None,
         deadline: float | None = None,
     ) -> Iterator[str]:
-        """As `Backend.generate`. When the iterator has ended, the connection is closed, which stops the
-        server's work."""
+        """As `Backend.generate`; `likely` is of no use here. When the iterator has ended, the connection is closed,
+        which stops the server's work."""
         form = {"structured_outputs": {"regex": pattern}} if pattern is not None else {}
         end = None if deadline is None else time.monotonic() + deadline
 
