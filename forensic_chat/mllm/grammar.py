@@ -6,13 +6,14 @@ text but theirs, and calls open only what may be called so. What else it says, n
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 
 from forensic_chat.data.protocol import SCORES, quotable, says_something
 from forensic_chat.mllm.numbers import foreign_number
 from forensic_chat.mllm.prompts import MOST_FINDINGS, MOST_REGIONS
 from forensic_chat.mllm.verify import called_open_fault, shares
+from forensic_chat.mllm.vocabulary import measures
 from forensic_chat.schema import Finding, Label, Probabilities, Region
 
 MOST_CLAIMS, MOST_SENTENCES = 5, 8
@@ -20,8 +21,18 @@ _SIGN = r"""[^A-Za-z0-9\[\]"“”\n ()]"""
 """A character between words, of which no figure, quotation or citation consists."""
 _OPEN = ("settle", "neither", "little", "doubt", "decide")
 """Beginnings of words of `vocabulary.HEDGED`; "leaves some" is for the verifier, as other claims say "leaves", too."""
+_LEARNED, _ENCODER = "learned", "encoder"
+"""Of findings that are no learned score, and nothing that the encoder sees, said only when another one is meant."""
+_GENERATED = ("generat", "synth")
+"""The same, of findings that don't measure generation."""
+_ZERO, _CENTRE = "zero", "centre"
+"""A number and a place in words, where nothing measured 0 and no region is cited."""
 _OPEN_ELSEWHERE = ("settles", "doubt")
 """The same, of findings of other kinds, of which none is ever called open: else a score could be, beside their id."""
+_SCORED, _SEEN = (
+    (*SCORES, "zoom.synthetic", "zoom.tampered"),
+    ("encoder.mask", "encoder.familiarity", "zoom.mask"),
+)
 _BLOCK = "8x8"
 """The size of JPEG's blocks, which is no measurement."""
 _DECIMALS = range(5)
@@ -59,7 +70,7 @@ def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region], label
         names = [finding.id for finding in cited] if len(cited) == 1 else []
         text = _text(
             [*_figures(cited, region), *names, *([region.id] if region else [])],
-            unsaid=_unsaid(drew, label),
+            unsaid=[*_unsaid(drew, label), *([] if region else [_CENTRE])],
         )
         ids = ", ".join(finding.id for finding in cited)
         return text + " " + "".join(rf"\[{name}\]" for name in (ids, region and region.id) if name)
@@ -82,16 +93,27 @@ def _text(figures: Sequence[str], unsaid: Sequence[str] = ()) -> str:
     figure = f"(?:{'|'.join(map(_escaped, (*figures, _BLOCK)))})"
     word = _word(unsaid)
     # a word ends where none begins, or else an unsaid one could be put together of two
-    return rf"(?:{figure}|{word}|{_SIGN}{word}?)(?: {word}|(?: ?{_SIGN}| ?\(|\)){word}?|(?: \(?|\(){figure})*"
+    sign = rf" ?{_SIGN}| ?\(|\)"
+    return rf"(?:{figure}|{_SIGN}?{word}|{_SIGN})(?:(?: |{sign}){word}|{sign}|(?: \(?|\(){figure})*"
 
 
-def _unsaid(drew: Sequence[Finding], label: Label) -> tuple[str, ...]:
-    """What may not be said of findings: that they are open, where they are not, and where it could only be meant of
-    others."""
+def _unsaid(drew: Sequence[Finding], label: Label) -> Iterator[str]:
+    """What may not be said of findings: that they are open, where they are not, a score that they don't measure, and
+    what could only be meant of others."""
     encoder = [finding for finding in drew if finding.kind.startswith("encoder.")]
     if called_open_fault(drew, label) or (encoder and not any(map(says_something, encoder))):
-        return _OPEN
-    return () if encoder else _OPEN_ELSEWHERE
+        yield from _OPEN
+    elif not encoder:
+        yield from _OPEN_ELSEWHERE
+    kinds = {finding.kind for finding in drew}
+    if not kinds & set(_SCORED):
+        yield _LEARNED
+        if not kinds & set(_SEEN):
+            yield _ENCODER
+    if not any("synthetic" in measures(finding) for finding in drew):
+        yield from _GENERATED
+    if all(finding.value != 0 for finding in drew):
+        yield _ZERO
 
 
 def _word(unsaid: Sequence[str]) -> str:

@@ -119,6 +119,31 @@ def test_a_score_cannot_be_called_open_beside_the_id_of_another_finding() -> Non
     assert is_claim("The whole-image score is not what 160280 bytes tell [E5]")
 
 
+@pytest.mark.parametrize(
+    ("text", "cited", "fits"),
+    [
+        ("The ghost map is flat: 0 [E1]", finding("jpeg.ghost", value=0, k=1), True),
+        ("The ghost map is flat: zero [E1]", finding("jpeg.ghost", value=0, k=1), True),
+        ("The ghost map is flat: zero [E1]", finding("jpeg.ghost", value=0.4, k=1), False),
+        ("The ghost map is flat in the centre [E1]", finding("jpeg.ghost", value=0, k=1), False),
+        ("The learned score is 0.1 [E1]", finding("encoder.stability", value=0.1, k=1), False),
+        ("The encoder gives 0.1 [E1]", finding("encoder.stability", value=0.1, k=1), False),
+        ("The encoder gives 0.1 [E1]", finding("encoder.tampered", value=0.1, k=1), True),
+        ("At 0.1 it excludes no generator [E1]", finding("encoder.tampered", value=0.1, k=1), False),
+        ("At 0.1 it excludes no generator [E1]", finding("encoder.synthetic", value=0.1, k=1), True),
+    ],
+)
+def test_words_that_only_another_finding_could_mean_are_left_out(
+    text: str, cited: Finding, fits: bool
+) -> None:
+    assert is_claim(text, [cited], [], "real") == fits
+
+
+def test_a_place_is_named_beside_a_region() -> None:
+    assert is_claim("The mask marks 12.5% in the centre [E3][R1]")
+    assert not is_claim("The mask marks 12.5% in the centre [E3]")
+
+
 def test_a_region_that_is_not_listed_cannot_be_cited() -> None:
     assert not is_claim("The mask marks 12.5 % of the image [E3][R1]", regions=[])
     assert not is_claim("The region R1 lies at the top [R1]", regions=[])
