@@ -1,14 +1,17 @@
 """Stage 1 for two CPU cores: teach the projector to carry what the frozen tower sees into the frozen language model.
 
-    python -m train.seeing --corpus DIR [DIR ...] --out DIR [--start FOLDER ...] [--minutes 100]
+    python -m train.seeing --corpus DIR [DIR ...] --out DIR [--start FOLDER ...] [--held DIR] [--minutes 100]
 
 Visual enhancement (Forensic-Chat, arXiv 2509.25502) without a gradient through the tower: its patch tokens of every
 image, overview and crop, are read once and kept, half of the training images laundered, and the next-token loss on
 one-word answers trains the projector alone. A step draws an eighth of each view's tokens, others each time.
 train.visual is the same stage with LoRA on the tower, for GPUs.
 
---start names the folders that are put in first, as for train.stages. OUT/tokens holds the tower's tokens,
-OUT/projector.safetensors the projector: that with the best AUC on split `val`, after a few more steps on all tokens;
+--start names the folders that are put in first, as for train.stages. A language model that already writes rationales
+must not write others because it sees: with --held, a folder of train.examinations, each step also looks at one of
+their rationales and holds the model to what it said of it at the start (train.holding). OUT/tokens holds the tower's
+tokens, OUT/projector.safetensors the projector: that with the best AUC on split `val`, less --hold times the divergence
+where it is held, after a few more steps on all tokens;
 OUT/accuracy.json what it reaches there and on `holdout`, sources that no training sees, by all tokens, beside the
 untrained assembly. Exit code 75: stopped after --minutes, the same command goes on; the last steps and what they reach,
 some twenty minutes, are not stopped.
@@ -36,13 +39,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from forensic_chat.encoder.tower import MEAN, STD
-from forensic_chat.mllm.loading import PROJECTOR, assemble, save_projector
+from forensic_chat.mllm.loading import PROJECTOR, assemble, load_projector, save_projector
 from forensic_chat.mllm.prompts import messages
 from forensic_chat.telling import SHOWN_CROPS
 from forensic_chat.weights import base
 from forensic_chat.weights.assemble import IMAGE_TOKEN
 from train.chunks import UNFINISHED
 from train.features import Example, examples, limited, look, seeded, tower_views
+from train.holding import Held
 from train.shortcuts import Fed, refuse_shortcuts
 from train.visual import ASKED, alone
 
@@ -241,7 +245,23 @@ def measured(images: Sequence[Shown], split: str) -> list[Shown]:
     return [every[k] for k in np.random.default_rng(0).permutation(len(every))[:CHECKED]]
 
 
-def train(asker: Asker, images: Sequence[Shown], args: argparse.Namespace, end: float) -> bool:
+@dataclass(frozen=True, eq=False)
+class Pull:
+    """What keeps the model near what it said: `weight` times the divergence on one rationale a step."""
+
+    held: Held | None
+    weight: float
+
+    def backward(self, rng: np.random.Generator) -> float:
+        """Add its gradient; the divergence, in nats a token, 0 where nothing is held."""
+        if self.held is None:
+            return 0.0
+        found = self.held.divergence(int(rng.integers(len(self.held.rationales))))
+        (self.weight * found).backward()
+        return found.item()
+
+
+def train(asker: Asker, images: Sequence[Shown], pull: Pull, args: argparse.Namespace, end: float) -> bool:
     """Whether all steps are done; the best projector so far, by `val`, is in OUT/best."""
     (args.out / BEST).mkdir(exist_ok=True)
     known = [image for image in images if image.example.item.split == "train"]
@@ -251,17 +271,19 @@ def train(asker: Asker, images: Sequence[Shown], args: argparse.Namespace, end: 
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda k: min(1.0, (k + 1) / 20) * (0.55 + 0.45 * math.cos(math.pi * k / args.steps))
     )
-    checkpoint, begun, best = args.out / CHECKPOINT, 0, 0.0
+    checkpoint, begun, best = args.out / CHECKPOINT, 0, -math.inf
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         begun, best = state["step"], state["best"]
         for name, part in (("projector", asker.projector), ("optimizer", optimizer), ("rate", rate)):
             part.load_state_dict(state[name])
-    started, losses = time.monotonic(), []
+    started, losses, moved = time.monotonic(), [], []
     for k in range(begun, args.steps):
         optimizer.zero_grad()
-        loss = step(asker, pools, np.random.default_rng([args.seed, k]), DRAWN)
+        rng = np.random.default_rng([args.seed, k])
+        loss = step(asker, pools, rng, DRAWN)
         loss.backward()
+        moved.append(pull.backward(rng))
         torch.nn.utils.clip_grad_norm_(asker.projector.parameters(), 1.0)
         optimizer.step()
         rate.step()
@@ -269,34 +291,39 @@ def train(asker: Asker, images: Sequence[Shown], args: argparse.Namespace, end: 
         late = time.monotonic() > end
         if late or (k + 1) % args.check == 0 or k + 1 == args.steps:
             found = figures(checked, asker.odds(checked, EVERY))
-            if found["AUC"] >= best:
-                best = found["AUC"]
+            score = found["AUC"] - pull.weight * float(np.mean(moved))
+            if score >= best:
+                best = score
                 save_projector(asker.model, args.out / BEST / PROJECTOR)
             parts = {"projector": asker.projector, "optimizer": optimizer, "rate": rate}
             saved = {name: part.state_dict() for name, part in parts.items()}
             torch.save({"step": k + 1, "best": best, **saved}, checkpoint)
             seconds = (time.monotonic() - started) / (k + 1 - begun)
             print(
-                f"step {k + 1}: loss {np.mean(losses):.3f}, {seconds:.1f} s a step, val {found}", flush=True
+                f"step {k + 1}: loss {np.mean(losses):.3f}, divergence {np.mean(moved):.3f}, "
+                f"{seconds:.1f} s a step, val {found}",
+                flush=True,
             )
-            losses = []
+            losses, moved = [], []
         if late:
             return False
     return True
 
 
-def settle(asker: Asker, images: Sequence[Shown], args: argparse.Namespace) -> None:
+def settle(asker: Asker, images: Sequence[Shown], pull: Pull, args: argparse.Namespace) -> None:
     """A few steps on all tokens: by more tokens than a step drew the model leans to one of the words."""
     known = [image for image in images if image.example.item.split == "train"]
     pools = [Pool.of(known, made) for made in (False, True)]
     optimizer = torch.optim.AdamW(asker.projector.parameters(), lr=args.rate / 10, weight_decay=0.01)
     for k in range(args.settle):
         optimizer.zero_grad()
-        loss = step(asker, pools, np.random.default_rng([args.seed, args.steps + k]))
+        rng = np.random.default_rng([args.seed, args.steps + k])
+        loss = step(asker, pools, rng)
         loss.backward()
+        moved = pull.backward(rng)
         torch.nn.utils.clip_grad_norm_(asker.projector.parameters(), 1.0)
         optimizer.step()
-        print(f"all tokens, step {k + 1}: loss {loss.item():.3f}", flush=True)
+        print(f"all tokens, step {k + 1}: loss {loss.item():.3f}, divergence {moved:.3f}", flush=True)
     save_projector(asker.model, args.out / PROJECTOR)
 
 
@@ -307,6 +334,8 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, nargs="*", default=[], help="folders of trained parts")
+    parser.add_argument("--held", type=Path, help="folder of train.examinations, to hold the model to")
+    parser.add_argument("--hold", type=float, default=1.0, help="weight of the divergence")
     parser.add_argument("--most", type=int, default=16, help="training images of a source and class")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--settle", type=int, default=16, help="steps behind these that see all tokens")
@@ -322,9 +351,13 @@ def main() -> None:
         raise SystemExit(UNFINISHED)
     if not (args.out / CHECKPOINT).exists():
         guard(images)
-    if not train(Asker(*assemble(base("llava"), *args.start)), images, args, end):
+    model, processor = assemble(base("llava"), *args.start)
+    pull = Pull(Held(model, processor, args.held) if args.held else None, args.hold)
+    asker = Asker(model, processor)
+    if not train(asker, images, pull, args, end):
         raise SystemExit(UNFINISHED)
-    settle(Asker(*assemble(base("llava"), *args.start, args.out / BEST)), images, args)
+    load_projector(model, args.out / BEST / PROJECTOR)
+    settle(asker, images, pull, args)
     reached: dict[str, dict[str, dict[str, float]]] = {}
     for name, folders in (("untrained", ()), ("trained", (*args.start, args.out))):
         asker = Asker(*assemble(base("llava"), *folders))

@@ -17,7 +17,7 @@ from forensic_chat.mllm.prompts import messages
 from tests.unit.staged import llava
 from train import seeing
 from train.chunks import UNFINISHED
-from train.seeing import Asker, Pool, Shown, figures, shown
+from train.seeing import Asker, Pool, Pull, Shown, figures, shown
 from train.visual import ASKED, alone
 
 __all__ = ["llava"]
@@ -67,7 +67,7 @@ def test_the_projector_learns_and_nothing_else_and_a_stopped_run_goes_on(
     images = shown([corpus], 16, tmp_path)
     assert seeing.read_all(images, 1, math.inf)
     args = argparse.Namespace(out=tmp_path, steps=4, check=2, rate=0.001, seed=0)
-    assert not seeing.train(Asker(*assemble(llava)), images, args, end=0.0)
+    assert not seeing.train(Asker(*assemble(llava)), images, Pull(None, 1.0), args, end=0.0)
     assert torch.load(tmp_path / seeing.CHECKPOINT, weights_only=True)["step"] == 1
     monkeypatch.setattr(Shown, "read", lambda *given, **more: pytest.fail("read again"))
     run(monkeypatch, *begun, "--steps", "4")
