@@ -29,8 +29,6 @@ from forensic_chat.stopping import Stopping
 MOST_TOKENS = 240
 FEWEST_CLAIMS, ENOUGH = 2, 4
 """Claims that the model's answer must hold, and up to which code adds to those that passed their check."""
-PASSES = 95
-"""Percentile of the masking test from which a region counts as a reason for the verdict."""
 SHOWN_CROPS = 1
 """Native crops the language model is shown beside the overview and the trace map: 196 tokens each."""
 
@@ -66,7 +64,7 @@ class Masking:
                 share = occlusion.percentile(
                     self.encoder, image.pixels, self.judgement.perception, region.box, label, check
                 )
-                self.tested[region.id] = RegionTest(passed=share >= PASSES, percentile=share)
+                self.tested[region.id] = RegionTest(passed=share >= occlusion.PASSES, percentile=share)
             return self.tested[region.id]
 
 

@@ -32,7 +32,7 @@ from forensic_chat.imaging.views import VIEW_SIZE, View, trace_map
 from forensic_chat.judgement import Judgement, judge
 from forensic_chat.mllm.verify import RegionTest
 from forensic_chat.schema import CLASSES, Box, Finding, Label, Model, Probabilities, Region
-from forensic_chat.telling import PASSES, SHOWN_CROPS
+from forensic_chat.telling import SHOWN_CROPS
 from train.chunks import UNFINISHED
 from train.features import Example, examples, forgeries, look, seeded
 
@@ -90,7 +90,7 @@ class Examined(Model):
     def region_test(self, region: Region) -> RegionTest:
         """The masking test as the product runs it, from what was measured."""
         share = self.masking.get(region.id, 0.0)
-        return RegionTest(passed=share >= PASSES, percentile=share)
+        return RegionTest(passed=share >= occlusion.PASSES, percentile=share)
 
 
 def delivered(example: Example) -> tuple[bytes, Pixels | None]:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from forensic_chat.encoder.occlusion import PASSES
 from forensic_chat.mllm.verify import RegionTest
 from forensic_chat.schema import Box
-from forensic_chat.telling import PASSES
 
 SPECK = 0.05
 """Parts of a mask below this share of the largest one are left out."""

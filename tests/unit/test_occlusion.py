@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forensic_chat.encoder.occlusion import RANDOM_BOXES, logit, occluded, percentile, random_boxes
+from forensic_chat.encoder.occlusion import PASSES, RANDOM_BOXES, logit, occluded, percentile, random_boxes
 from forensic_chat.errors import Cancelled
 from forensic_chat.schema import Box
 from tests.factories import SpotEncoder, tiny_encoder
@@ -54,6 +54,22 @@ def test_only_the_region_that_decides_stands_out() -> None:
     elsewhere = (200, 150, 200 + box[2] - box[0], 150 + box[3] - box[1])
     assert percentile(encoder, pixels, seen, box, "tampered") == 100  # type: ignore[arg-type]
     assert percentile(encoder, pixels, seen, elsewhere, "tampered") < 50  # type: ignore[arg-type]
+
+
+def test_it_looks_no_further_once_the_region_has_failed() -> None:
+    encoder, box, pixels = spotted()
+    seen: Any = encoder.perceive(pixels)
+    looks: list[int] = []
+
+    def check() -> None:
+        looks.append(1)
+
+    elsewhere = (200, 150, 200 + box[2] - box[0], 150 + box[3] - box[1])
+    assert percentile(encoder, pixels, seen, elsewhere, "tampered", check) < PASSES  # type: ignore[arg-type]
+    assert len(looks) == 1 + 2
+    looks.clear()
+    percentile(encoder, pixels, seen, box, "tampered", check)  # type: ignore[arg-type]
+    assert len(looks) == 1 + RANDOM_BOXES
 
 
 def test_a_box_as_large_as_the_image_stands_out_from_nothing() -> None:
