@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from forensic_chat.data.case import Case, salience
-from forensic_chat.data.protocol import suspicious
-from forensic_chat.data.rationales import rationale, special
+from forensic_chat.data.protocol import SCORES, suspicious
+from forensic_chat.data.rationales import LEADS, rationale, special
 from forensic_chat.data.sentences import phrases
 from forensic_chat.data.statements import is_nothing, state
 from forensic_chat.encoder import occlusion
@@ -107,7 +107,7 @@ def tell(
                 kept, failed = kept + _kept(again), failed + sum(not passed(claim) for claim in again)
                 written += again
         others = [*written_by_code(judgement, masking, check), *spare(judgement, masking, check)]
-        claims = completed(judgement, kept, others)
+        claims = telling_first(judgement, completed(judgement, kept, others))
         if failed:
             warnings.append(
                 f"{failed} of the language model's {len(written)} claims did not pass the check and "
@@ -267,6 +267,15 @@ def completed(judgement: Judgement, kept: list[Claim], composed: list[Claim]) ->
     once = {tuple(claim.findings): claim for claim in reversed(other) if claim not in first}
     rest = list(once.values())[::-1]
     return [*first, *kept, *rest[: max(0, ENOUGH - len(first) - len(kept))]]
+
+
+def telling_first(judgement: Judgement, claims: list[Claim]) -> list[Claim]:
+    """The claims; on a verdict that is not fake, one on a score or on what speaks against the image leads them."""
+    if judgement.verdict.label in ("synthetic", "tampered"):
+        return claims
+    tell = {f.id for f in judgement.findings if f.kind in SCORES or suspicious(f)}
+    leading = next((c for c in claims if tell & set(c.findings) and not c.text.startswith(LEADS)), None)
+    return claims if leading is None else [leading, *(claim for claim in claims if claim is not leading)]
 
 
 def _kept(claims: list[Claim]) -> list[Claim]:

@@ -26,7 +26,7 @@ from forensic_chat.data.statements import (
 )
 from forensic_chat.schema import Finding
 
-__all__ = ["SCORES", "Case", "rationale", "special"]
+__all__ = ["LEADS", "SCORES", "Case", "rationale", "special"]
 
 CERTAIN, DOUBTFUL = 0.95, 0.75
 """Probability of the label from which little is said against the verdict, and below which more is."""
@@ -40,6 +40,8 @@ _OPEN = (
 _MORE = ("In addition, ", "Also, ", "Besides, ", "A further sign: ", "Beyond that, ")
 _CONTRAST = ("By contrast, ", "On the other hand, ", "Against that, ")
 _STILL = ("Still, ", "Even so, ", "All the same, ")
+LEADS = (*_MORE, *_CONTRAST, *_STILL)
+"""How a claim begins that needs another one before it."""
 
 
 def rationale(case: Case, rng: Random) -> list[str]:

@@ -138,6 +138,27 @@ class TestExamine:
         assert {dates.id, camera.id} <= {name for c in examination.rationale.claims for name in c.findings}
         assert examination.warnings == bare.warnings
 
+    def test_what_tells_most_leads_also_where_nothing_accuses(self, examiner: Examiner) -> None:
+        bare = examiner.examine(photo(), rationale=False)
+        score = next(f for f in bare.findings if f.kind == "encoder.synthetic")
+        camera, dates = (f.id for f in bare.findings if f.kind in ("metadata.camera", "metadata.dates"))
+        about = f"The whole-image score is {score.value} of 1, which is low [{score.id}]"
+        answer = (
+            f"- No camera name was found [{camera}]\n- {{}}\n- No date was found in the metadata [{dates}]"
+        )
+
+        def first(claim: str) -> list[str]:
+            told = saying(examiner, Says(answer.format(claim))).examine(photo()).rationale
+            assert told is not None
+            assert [c.findings for c in told.claims if c.findings in ([camera], [dates])] == [
+                [camera],
+                [dates],
+            ]
+            return told.claims[0].findings
+
+        assert first(about) == [score.id]
+        assert first(f"Still, {about[0].lower()}{about[1:]}") != [score.id]
+
     def test_what_is_not_there_is_not_given_as_an_amount(self, examiner: Examiner) -> None:
         bare = examiner.examine(photo(), rationale=False)
         mask, again = (f for f in bare.findings if f.kind in ("encoder.mask", "encoder.stability"))
