@@ -9,11 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 
-from forensic_chat.data.protocol import SCORES, quotable, says_something
+from forensic_chat.data.protocol import SCORES, quotable, says_something, suspicious
 from forensic_chat.mllm.numbers import foreign_number
 from forensic_chat.mllm.prompts import MOST_FINDINGS, MOST_REGIONS
 from forensic_chat.mllm.verify import called_open_fault, shares
-from forensic_chat.mllm.vocabulary import measures
 from forensic_chat.schema import Finding, Label, Probabilities, Region
 
 MOST_CLAIMS, MOST_SENTENCES = 5, 8
@@ -21,18 +20,19 @@ _SIGN = r"""[^A-Za-z0-9\[\]"“”\n ()]"""
 """A character between words, of which no figure, quotation or citation consists."""
 _OPEN = ("settle", "neither", "little", "doubt", "decide")
 """Beginnings of words of `vocabulary.HEDGED`; "leaves some" is for the verifier, as other claims say "leaves", too."""
-_LEARNED, _ENCODER = "learned", "encoder"
-"""Of findings that are no learned score, and nothing that the encoder sees, said only when another one is meant."""
-_GENERATED = ("generat", "synth")
-"""The same, of findings that don't measure generation."""
-_ZERO, _CENTRE = "zero", "centre"
-"""A number and a place in words, where nothing measured 0 and no region is cited."""
+_MISPLACED = ("zero", "centr", "upper")
+_UNFOUNDED = {
+    "encoder.stability": ("learn", "encod"),
+    "encoder.tampered": ("generat", "synth"),
+    "jpeg.ghost": _MISPLACED,
+    "jpeg.grid": (*_MISPLACED, "ghost", "shifted"),
+}
+"""Beginnings of words that the language model was seen to write beside a finding of a kind that accuses nobody: they
+stand for another finding, a number or place that nobody measured, or an artefact."""
+_BELITTLING, _DIFFER = "only", "differ"
+"""How what the encoder accuses by would be called nothing, and what it does not accuse by, something."""
 _OPEN_ELSEWHERE = ("settles", "doubt")
 """The same, of findings of other kinds, of which none is ever called open: else a score could be, beside their id."""
-_SCORED, _SEEN = (
-    (*SCORES, "zoom.synthetic", "zoom.tampered"),
-    ("encoder.mask", "encoder.familiarity", "zoom.mask"),
-)
 _BLOCK = "8x8"
 """The size of JPEG's blocks, which is no measurement."""
 _DECIMALS = range(5)
@@ -68,10 +68,8 @@ def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region], label
     def about(cited: list[Finding], region: Region | None = None) -> str:
         drew = cited or [finding for finding in findings if region and finding.region == region.id]
         names = [finding.id for finding in cited] if len(cited) == 1 else []
-        text = _text(
-            [*_figures(cited, region), *names, *([region.id] if region else [])],
-            unsaid=[*_unsaid(drew, label), *([] if region else [_CENTRE])],
-        )
+        figures = [*_figures(cited, region), *names, *([region.id] if region else [])]
+        text = _text(figures, list(_unsaid(drew, label)), _figures(cited[1:], None))
         ids = ", ".join(finding.id for finding in cited)
         return text + " " + "".join(rf"\[{name}\]" for name in (ids, region and region.id) if name)
 
@@ -87,33 +85,32 @@ def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region], label
     return patterns
 
 
-def _text(figures: Sequence[str], unsaid: Sequence[str] = ()) -> str:
-    """Words with these figures between them: each behind a blank or an opening bracket, or else two could be joined by
-    a point to a third. No word begins with one that is `unsaid`."""
-    figure = f"(?:{'|'.join(map(_escaped, (*figures, _BLOCK)))})"
-    word = _word(unsaid)
+def _text(figures: Sequence[str], unsaid: Sequence[str] = (), last: Sequence[str] = ()) -> str:
+    """Words with these figures between them, the last one among `last` if any are given: each behind a blank or an
+    opening bracket, or else two could be joined by a point to a third. No word begins with one that is `unsaid`."""
+    figure, word = _any((*figures, _BLOCK)), _word(unsaid)
     # a word ends where none begins, or else an unsaid one could be put together of two
-    sign = rf" ?{_SIGN}| ?\(|\)"
-    return rf"(?:{figure}|{_SIGN}?{word}|{_SIGN})(?:(?: |{sign}){word}|{sign}|(?: \(?|\(){figure})*"
+    sign, before = rf" ?{_SIGN}| ?\(|\)", r"(?: \(?|\()"
+    more = f"(?:(?: |{sign}){word}|{sign}|{before}{figure})*"
+    return f"(?:{figure}|{_SIGN}?{word}|{_SIGN}){more}" + (f"{before}{_any(last)}{more}" if last else "")
+
+
+def _any(texts: Sequence[str]) -> str:
+    return f"(?:{'|'.join(map(_escaped, texts))})"
 
 
 def _unsaid(drew: Sequence[Finding], label: Label) -> Iterator[str]:
-    """What may not be said of findings: that they are open, where they are not, a score that they don't measure, and
-    what could only be meant of others."""
+    """What may not be said of findings: that they are open, where they are not, and what could only be meant of
+    others or is unfounded."""
     encoder = [finding for finding in drew if finding.kind.startswith("encoder.")]
     if called_open_fault(drew, label) or (encoder and not any(map(says_something, encoder))):
         yield from _OPEN
     elif not encoder:
         yield from _OPEN_ELSEWHERE
-    kinds = {finding.kind for finding in drew}
-    if not kinds & set(_SCORED):
-        yield _LEARNED
-        if not kinds & set(_SEEN):
-            yield _ENCODER
-    if not any("synthetic" in measures(finding) for finding in drew):
-        yield from _GENERATED
-    if all(finding.value != 0 for finding in drew):
-        yield _ZERO
+    if encoder:
+        yield _BELITTLING if all(map(suspicious, encoder)) else _DIFFER
+    if len(drew) == 1 and not suspicious(drew[0]):
+        yield from _UNFOUNDED.get(drew[0].kind, ())
 
 
 def _word(unsaid: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,12 @@ from safetensors.torch import load_file
 from torch.nn.functional import cosine_similarity
 
 from forensic_chat import weights
+from forensic_chat.data.dialogues import random_examination
+from forensic_chat.data.followups import FOLLOW_UPS
+from forensic_chat.data.rationales import rationale
 from forensic_chat.encoder.tower import Tower
+from forensic_chat.mllm.backends.greedy import Form
+from forensic_chat.mllm.grammar import rationale_pattern, reply_pattern
 from forensic_chat.weights.graph import TAPPED_BLOCKS
 from forensic_chat.weights.progress import silent
 
@@ -115,3 +121,26 @@ def test_efficientnet_has_sixteen_blocks(bases: dict[str, Path]) -> None:
     assert len({name.split(".")[1] for name in state if name.startswith("_blocks.")}) == 16
     assert state["_conv_stem.weight"].shape == (32, 3, 3, 3)
     assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+def test_answers_about_any_examination_can_be_held_to_their_form(bases: dict[str, Path]) -> None:
+    """The vocabulary decides how much work a pattern is for llguidance, which gives up on one that is too much."""
+    from llguidance.hf import from_tokenizer
+    from transformers import AutoTokenizer
+
+    tokenizer, rng = AutoTokenizer.from_pretrained(bases["llava"]), Random(3)
+    tokens = from_tokenizer(tokenizer, n_vocab=len(tokenizer))
+    scores = torch.zeros(len(tokenizer))
+    for _ in range(12):
+        case = random_examination(rng)
+        claims = "\n".join(f"- {claim}" for claim in rationale(case, rng))
+        reply = next(kind for kind in FOLLOW_UPS if kind.kind == "why").answer(case, rng)
+        about = case.findings, case.regions, case.label
+        for text, pattern in (
+            (claims, rationale_pattern(*about)),
+            (reply, reply_pattern(*about, case.probabilities)),
+        ):
+            form = Form(tokens, pattern)
+            for token in tokenizer.encode(text, add_special_tokens=False):
+                assert form.allowed(scores)[token] == 0, text
+                form.take(token)

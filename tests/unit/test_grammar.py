@@ -123,7 +123,6 @@ def test_a_score_cannot_be_called_open_beside_the_id_of_another_finding() -> Non
     ("text", "cited", "fits"),
     [
         ("The ghost map is flat: 0 [E1]", finding("jpeg.ghost", value=0, k=1), True),
-        ("The ghost map is flat: zero [E1]", finding("jpeg.ghost", value=0, k=1), True),
         ("The ghost map is flat: zero [E1]", finding("jpeg.ghost", value=0.4, k=1), False),
         ("The ghost map is flat in the centre [E1]", finding("jpeg.ghost", value=0, k=1), False),
         ("The learned score is 0.1 [E1]", finding("encoder.stability", value=0.1, k=1), False),
@@ -131,6 +130,9 @@ def test_a_score_cannot_be_called_open_beside_the_id_of_another_finding() -> Non
         ("The encoder gives 0.1 [E1]", finding("encoder.tampered", value=0.1, k=1), True),
         ("At 0.1 it excludes no generator [E1]", finding("encoder.tampered", value=0.1, k=1), False),
         ("At 0.1 it excludes no generator [E1]", finding("encoder.synthetic", value=0.1, k=1), True),
+        ("The ghost map is flat: 0 [E1]", finding("jpeg.grid", value=0, k=1), False),
+        ("The grid is shifted strongly: 50.7 [E1]", finding("jpeg.grid", value=50.7, k=1), False),
+        ("The grid has a shift of 50.7 [E1]", finding("jpeg.grid", value=50.7, k=1), True),
     ],
 )
 def test_words_that_only_another_finding_could_mean_are_left_out(
@@ -139,9 +141,23 @@ def test_words_that_only_another_finding_could_mean_are_left_out(
     assert is_claim(text, [cited], [], "real") == fits
 
 
-def test_a_place_is_named_beside_a_region() -> None:
-    assert is_claim("The mask marks 12.5% in the centre [E3][R1]")
-    assert not is_claim("The mask marks 12.5% in the centre [E3]")
+def test_what_the_verdict_rests_on_is_not_called_nothing_beside_its_figure() -> None:
+    score = [finding("encoder.synthetic", "synthetic", 0.97, 1, value=0.97)]
+    for text, fits in (
+        ("The encoder sees generator traces: 0.97 of 1 [E1]", True),
+        ("The whole-image score is only 0.97 of 1, which is low [E1]", False),
+        ("In a real photo the encoder would see no generator traces [E1]", True),
+    ):
+        assert is_claim(text, score, [], "synthetic") == fits
+
+
+def test_of_two_scores_the_second_is_written() -> None:
+    both, one = (
+        "With 0.42 for generation and 0.91 for a local edit, {} [E1, E2]",
+        "The whole-image score of 0.42 is {} [E1, E2]",
+    )
+    assert is_claim(both.format("neither side is clear"), label="inconclusive")
+    assert not is_claim(one.format("neither clear nor negligible"), label="inconclusive")
 
 
 def test_a_region_that_is_not_listed_cannot_be_cited() -> None:

@@ -48,16 +48,21 @@ class Form:
 
         self._matcher = LLMatcher(tokens, LLMatcher.grammar_from_regex(pattern))
         if self._matcher.is_error():
-            raise ValueError(self._matcher.get_error())
+            raise ValueError(self._matcher.get_error().partition("\n")[0])
         self._size = tokens.vocab_size
 
     def allowed(self, scores: Any) -> Any:
-        """scores: (vocabulary,) float; those of tokens that don't go on towards a match become minus infinity."""
+        """scores: (vocabulary,) float; those of tokens that don't go on towards a match become minus infinity.
+
+        Raises ValueError for a pattern that is too much for llguidance.
+        """
         import torch
         from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
         bits = allocate_token_bitmask(1, self._size)
         fill_next_token_bitmask(self._matcher, bits)
+        if self._matcher.is_error():
+            raise ValueError(self._matcher.get_error().partition("\n")[0])
         allowed = np.unpackbits(bits[0].view(np.uint8), bitorder="little")[: scores.shape[0]].astype(bool)
         return scores.masked_fill(~torch.from_numpy(allowed).to(scores.device), -torch.inf)
 
