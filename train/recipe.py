@@ -3,10 +3,10 @@
     python -m train.recipe --corpus DIR --out DIR [--minutes 110] [--stop-after STAGE]
 
 Examines training images, checks the training text, lets the untuned language model write the text that SFT is held to,
-aligns the projector, teaches it to carry what the tower sees, then SFT and GRPO; each stage starts from what the one
-before wrote. The command stops in time (exit code 75) and goes on when it is run again; what each stage
-took is kept in OUT/recipe.json and printed with the total. The last stage leaves OUT/shipped, the folder that
-`forensic_chat/weights/embedded/mllm` holds.
+aligns the projector, fine-tunes, teaches the projector to carry what the tower sees, the model held to what it said,
+and ends with GRPO; each stage starts from what the one before wrote. The command stops in time (exit code 75) and goes on
+when it is run again; what each stage took is kept in OUT/recipe.json and printed with the total. The last stage leaves
+OUT/shipped, the folder that `forensic_chat/weights/embedded/mllm` holds.
 """
 
 import argparse
@@ -49,19 +49,19 @@ def stages(corpus: Path, out: Path) -> list[Stage]:
         Stage("lint", ["-m", "train.lint", *examined], stops=False),
         Stage("replay", ["-m", "train.replay", "--out", str(out / "own.jsonl")], stops=False),
         trainer("align", *examined),
+        trainer(
+            "sft",
+            *(*examined, "--own", str(out / "own.jsonl")),
+            *("--start", str(out / "align"), "--shipped", str(out / "tuned")),
+        ),
         Stage(
             "seeing",
             [
                 *("-m", "train.seeing", "--corpus", str(corpus), "--out", str(out / "seeing")),
-                *("--start", str(out / "align")),
+                *("--start", str(out / "tuned"), "--held", str(out / "examined")),
             ],
         ),
-        trainer(
-            "sft",
-            *(*examined, "--own", str(out / "own.jsonl")),
-            *("--start", str(out / "seeing"), "--shipped", str(out / "tuned")),
-        ),
-        trainer("grpo", *examined, *("--adapter", str(out / "tuned"), "--shipped", str(out / "shipped"))),
+        trainer("grpo", *examined, *("--adapter", str(out / "seeing"), "--shipped", str(out / "shipped"))),
     ]
 
 

@@ -11,7 +11,7 @@ train.visual is the same stage with LoRA on the tower, for GPUs.
 must not write others because it sees: with --held, a folder of train.examinations, each step also looks at one of
 their rationales and holds the model to what it said of it at the start (train.holding). OUT/tokens holds the tower's
 tokens, OUT/projector.safetensors the projector: that with the best AUC on split `val`, less --hold times the divergence
-where it is held, after a few more steps on all tokens;
+where it is held, after a few more steps on all tokens, beside the adapter of the last folder of --start that has one;
 OUT/accuracy.json what it reaches there and on `holdout`, sources that no training sees, by all tokens, beside the
 untrained assembly. Exit code 75: stopped after --minutes, the same command goes on; the last steps and what they reach,
 some twenty minutes, are not stopped.
@@ -20,6 +20,7 @@ some twenty minutes, are not stopped.
 import argparse
 import json
 import math
+import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from forensic_chat.encoder.tower import MEAN, STD
-from forensic_chat.mllm.loading import PROJECTOR, assemble, load_projector, save_projector
+from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, assemble, load_projector, save_projector
 from forensic_chat.mllm.prompts import messages
 from forensic_chat.telling import SHOWN_CROPS
 from forensic_chat.weights import base
@@ -358,6 +359,9 @@ def main() -> None:
         raise SystemExit(UNFINISHED)
     load_projector(model, args.out / BEST / PROJECTOR)
     settle(asker, images, pull, args)
+    for folder in (folder for folder in args.start if (folder / ADAPTER[0]).is_file()):
+        for name in ADAPTER:
+            shutil.copy(folder / name, args.out)
     reached: dict[str, dict[str, dict[str, float]]] = {}
     for name, folders in (("untrained", ()), ("trained", (*args.start, args.out))):
         asker = Asker(*assemble(base("llava"), *folders))

@@ -46,14 +46,15 @@ def test_a_failure_ends_it_and_no_time_begins_nothing(tmp_path: Path) -> None:
 
 def test_every_stage_is_a_script_with_its_config_and_takes_what_another_writes() -> None:
     every = stages(Path("corpus"), Path("out"))
-    assert [s.name for s in every] == ["examinations", "lint", "replay", "align", "seeing", "sft", "grpo"]
+    assert [s.name for s in every] == ["examinations", "lint", "replay", "align", "sft", "seeing", "grpo"]
     root = Path(__file__).parents[2]
     for one in every:
         assert (root / "train" / f"{one.command[1].removeprefix('train.')}.py").is_file()
         if "--config" in one.command:
             assert Path(one.command[one.command.index("--config") + 1]).is_file()
-    grpo = every[-1].command
-    assert grpo[grpo.index("--adapter") + 1] == every[-2].command[every[-2].command.index("--shipped") + 1]
+    sft, seeing, grpo = (one.command for one in every[-3:])
+    assert seeing[seeing.index("--start") + 1] == sft[sft.index("--shipped") + 1]
+    assert grpo[grpo.index("--adapter") + 1] == seeing[seeing.index("--out") + 1]
 
 
 def test_an_unknown_stage_is_an_error(

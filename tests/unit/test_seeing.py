@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from PIL import Image
 
 from forensic_chat.errors import UsageError
-from forensic_chat.mllm.loading import PROJECTOR, assemble
+from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, assemble
 from forensic_chat.mllm.prompts import messages
 from tests.unit.staged import llava
 from train import seeing
@@ -81,6 +82,17 @@ def test_the_projector_learns_and_nothing_else_and_a_stopped_run_goes_on(
     changed = {name for (name, a), b in pairs if not torch.equal(a, b)}
     assert changed
     assert all("multi_modal_projector" in name for name in changed)
+
+
+def test_the_adapter_that_it_began_with_lies_beside_the_projector(
+    begun: list[str], llava: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = assemble(llava)
+    layers = r".*language_model.*\.q_proj"
+    get_peft_model(model, LoraConfig(r=2, target_modules=layers)).save_pretrained(tmp_path / "tuned")
+    run(monkeypatch, *begun, "--steps", "1", "--start", str(tmp_path / "tuned"))
+    for name in ADAPTER:
+        assert (tmp_path / name).read_bytes() == (tmp_path / "tuned" / name).read_bytes()
 
 
 def test_the_model_is_asked_as_the_product_asks_it(llava: Path, corpus: Path, tmp_path: Path) -> None:
