@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 
 from forensic_chat.data.case import Case, salience
@@ -89,18 +90,17 @@ def tell(
     start = time.perf_counter()
     conversation = open_conversation(judgement, owner)
     prefix = answer_prefix(judgement.verdict.label, judgement.verdict.probabilities)
-    findings, regions, label = judgement.findings, judgement.regions, judgement.verdict.label
-    pattern, likely = rationale_pattern(findings, regions, label), drafted(case_of(judgement))
-    answer, writing = _asked(conversation, backend, prefix, pattern, likely, check)
+    case = case_of(judgement)
+    likely, form = drafted(case), partial(rationale_pattern, case, any_words=backend.any_words)
+    answer, writing = _asked(conversation, backend, prefix, form(), likely, check)
     masking, warnings = Masking(judgement, encoder, looking), []
     try:
         written = _read(judgement, masking, answer, FEWEST_CLAIMS, check)
         kept, failed = _kept(written), sum(not passed(claim) for claim in written)
-        findings, regions = _untold(judgement, written)
-        if failed and findings:
+        told = {name for claim in written for name in (*claim.findings, claim.region) if name}
+        if failed and any(finding.id not in told for finding in case.findings):
             begun = prefix + "".join(f"- {_with_citations(claim)}\n" for claim in kept)
-            pattern = rationale_pattern(findings, regions, label, most=failed)
-            answer, more = _asked(conversation, backend, begun, pattern, likely, check)
+            answer, more = _asked(conversation, backend, begun, form(told, most=failed), likely, check)
             writing += more
             with suppress(AnswerUnparsable):
                 again = _read(judgement, masking, answer, 1, check)
@@ -282,13 +282,6 @@ def _kept(claims: list[Claim]) -> list[Claim]:
     """Those that passed: one for each set of findings and region."""
     passing = {(tuple(claim.findings), claim.region): claim for claim in reversed(claims) if passed(claim)}
     return list(passing.values())[::-1]
-
-
-def _untold(judgement: Judgement, written: list[Claim]) -> tuple[list[Finding], list[Region]]:
-    """The findings and regions that none of the claims cites."""
-    said = {name for claim in written for name in (*claim.findings, claim.region)}
-    findings = [finding for finding in judgement.findings if finding.id not in said]
-    return findings, [region for region in judgement.regions if region.id not in said]
 
 
 def _with_citations(claim: Claim) -> str:

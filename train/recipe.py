@@ -4,9 +4,9 @@
 
 Examines training images, checks the training text, lets the untuned language model write the text that SFT is held to,
 aligns the projector, fine-tunes, teaches the projector to carry what the tower sees, the model held to what it said,
-and ends with GRPO; each stage starts from what the one before wrote. The command stops in time (exit code 75) and goes on
-when it is run again; what each stage took is kept in OUT/recipe.json and printed with the total. The last stage leaves
-OUT/shipped, the folder that `forensic_chat/weights/embedded/mllm` holds.
+and ends with GRPO; each stage starts from what the one before wrote. The command stops in time (exit code 75) and goes
+on when it is run again; what each stage took is kept in OUT/recipe.json and printed with the total. The last stage
+leaves OUT/shipped, the folder that `forensic_chat/weights/embedded/mllm` holds.
 """
 
 import argparse

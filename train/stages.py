@@ -91,7 +91,7 @@ def ask(backend: Backend, record: Examined, views: Sequence[View]) -> dict[str, 
     conversation = Conversation([view.pixels for view in views], [turn])
     prefix = answer_prefix(record.label, record.probabilities)
     start, worked, first, text = time.perf_counter(), time.process_time(), None, ""
-    pattern = rationale_pattern(record.findings, record.regions, record.label)
+    pattern = rationale_pattern(record.case())
     likely = drafted(record.case())
     for piece in backend.generate(
         conversation, prefix=prefix, pattern=pattern, likely=likely, max_new_tokens=MOST_TOKENS
@@ -133,7 +133,7 @@ def complete(asked: Stage, images: Images, path: Path) -> list[Line]:
 
 def _maker(asked: Stage, record: Examined) -> str:
     content = [asked.name, asked.maker, record.model_dump_json(), ASKED[0][0], str(MOST_TOKENS)]
-    content.append(rationale_pattern(record.findings, record.regions, record.label))
+    content.append(rationale_pattern(record.case()))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

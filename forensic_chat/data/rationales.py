@@ -26,12 +26,12 @@ from forensic_chat.data.statements import (
 )
 from forensic_chat.schema import Finding
 
-__all__ = ["LEADS", "SCORES", "Case", "rationale", "special"]
+__all__ = ["LEADS", "OPEN", "SCORES", "Case", "inside", "rationale", "special"]
 
 CERTAIN, DOUBTFUL = 0.95, 0.75
 """Probability of the label from which little is said against the verdict, and below which more is."""
 
-_OPEN = (
+OPEN = (
     "{name} reads {v} and leaves the question open",
     "{name} reads {v}, which does not settle it",
     "{name} measures {v}, which is too little for a verdict",
@@ -125,7 +125,7 @@ def _inconclusive(case: Case, rng: Random) -> list[str]:
     claims += _contrast(others[: max(rng.choice((1, 2)), 3 - len(claims))], case, rng)
     if len(against) > len(shown) and rng.random() < 0.5:
         weak = against[-1]
-        template = _OPEN[0] if weak.value is None else rng.choice(_OPEN)
+        template = OPEN[0] if weak.value is None else rng.choice(OPEN)
         claims = [*claims[:4], cited(fill(named(template, weak), weak, case, rng), weak)]
     return claims
 
@@ -144,7 +144,10 @@ def _contrast(findings: Sequence[Finding], case: Case, rng: Random) -> list[str]
 
 def _led(sentence: str, leads: Sequence[str], rng: Random, wanted: bool = True) -> str:
     """The sentence, now and then behind a few words that tie it to the one before."""
-    if not wanted or rng.random() < 0.6:
-        return sentence
+    return sentence if not wanted or rng.random() < 0.6 else rng.choice(leads) + inside(sentence)
+
+
+def inside(sentence: str) -> str:
+    """The sentence as it goes on behind a lead: without its capital, where that is no name's."""
     name = sentence.startswith("Content Credentials") or not (sentence[1] == " " or sentence[1].islower())
-    return rng.choice(leads) + (sentence if name else sentence[0].lower() + sentence[1:])
+    return sentence if name else sentence[0].lower() + sentence[1:]

@@ -40,7 +40,7 @@ _BOTH_OPEN = (
     "The encoder gives a score of {s} for generation and {t} for a local change, which decides nothing",
     "The learned scores leave it open: {s} of 1 for generation, {t} of 1 for a local edit",
 )
-_REGION = (
+REGION = (
     "{r} lies {where} and covers {area} of the image",
     "{r} takes {area} of the image, {where}",
     "The region {r} is {where}, at {box}",
@@ -63,17 +63,21 @@ _LOW_BESIDE_A_MASK = (
 def state(finding: Finding, case: Case, rng: Random) -> str:
     """One cited sentence that says what the finding shows, without a full stop; never an artefact on
     `real`."""
+    outweighed = suspicious(finding) and case.label == "real"
+    sentence = fill(rng.choice(stated(finding, case)), finding, case, rng)
+    return cited(sentence, finding, region=suspicious(finding) and not outweighed)
+
+
+def stated(finding: Finding, case: Case) -> tuple[str, ...]:
+    """The wordings that say what the finding shows under this verdict, with their fields."""
     if suspicious(finding) and case.label == "real":
-        if finding.value is None:
-            return cited(named(_OUTWEIGHED[0], finding).format(v="none"), finding)
-        return cited(fill(named(rng.choice(_OUTWEIGHED), finding), finding, case, rng), finding)
-    words = wordings(finding)
+        return tuple(named(text, finding) for text in _OUTWEIGHED[: 1 if finding.value is None else None])
     if finding.kind == "encoder.tampered" and low(finding) and case.marked():
-        words = _LOW_BESIDE_A_MASK
+        return _LOW_BESIDE_A_MASK
     undecided = case.label == "inconclusive" and finding.strength < UNDECIDED
     if undecided and finding.kind in SCORES and says_something(finding):
-        words = phrases(finding.kind).odd
-    return cited(fill(rng.choice(words), finding, case, rng), finding, region=suspicious(finding))
+        return phrases(finding.kind).odd
+    return wordings(finding)
 
 
 def cited(sentence: str, *findings: Finding, region: bool = False) -> str:
@@ -86,7 +90,7 @@ def cited(sentence: str, *findings: Finding, region: bool = False) -> str:
 def located(region: Region, case: Case, rng: Random) -> str:
     """Where a region lies, cited."""
     x0, y0, x1, y1 = region.box
-    text = rng.choice(_REGION).format(
+    text = rng.choice(REGION).format(
         r=region.id,
         where=place(region.box, case.image_size),
         area=percent(region.area),
@@ -98,11 +102,16 @@ def located(region: Region, case: Case, rng: Random) -> str:
 
 def limit(finding: Finding, case: Case, rng: Random) -> str | None:
     """What the finding does not exclude, cited; None where there is nothing to say, or where it matters itself."""
-    told = suspicious(finding) or lowers_trust(finding) or rare(finding)
-    limits = () if told else phrases(finding.kind).limit
-    bare = finding.value is None or (is_nothing(finding) and any("{v}" not in text for text in limits))
-    fitting = [text for text in limits if ("{v}" not in text) == bare]
+    fitting = limits(finding)
     return cited(fill(rng.choice(fitting), finding, case, rng), finding) if fitting else None
+
+
+def limits(finding: Finding) -> list[str]:
+    """The wordings of what the finding does not exclude, with their fields."""
+    told = suspicious(finding) or lowers_trust(finding) or rare(finding)
+    texts = () if told else phrases(finding.kind).limit
+    bare = finding.value is None or (is_nothing(finding) and any("{v}" not in text for text in texts))
+    return [text for text in texts if ("{v}" not in text) == bare]
 
 
 def rule(finding: Finding, rng: Random) -> str | None:
@@ -154,13 +163,20 @@ def fill(template: str, finding: Finding, case: Case, rng: Random) -> str:
 
 def both_scores(case: Case, rng: Random) -> str | None:
     """One sentence on the two learned scores, cited; None unless both are there and neither accuses."""
+    texts, scores = on_both_scores(case), case.of(*SCORES)
+    if not texts:
+        return None
+    synthetic, tampered = scores
+    text = rng.choice(texts).format(s=written(synthetic.value), t=written(tampered.value))
+    return cited(text, synthetic, tampered)
+
+
+def on_both_scores(case: Case) -> tuple[str, ...]:
+    """The wordings of that sentence, with their fields."""
     scores = case.of(*SCORES)
     if len(scores) != 2 or any(map(suspicious, scores)):
-        return None
-    templates = _BOTH_OPEN if any(map(lowers_trust, scores)) else _BOTH_LOW
-    synthetic, tampered = scores
-    text = rng.choice(templates).format(s=written(synthetic.value), t=written(tampered.value))
-    return cited(text, synthetic, tampered)
+        return ()
+    return _BOTH_OPEN if any(map(lowers_trust, scores)) else _BOTH_LOW
 
 
 def _suspect(finding: Finding) -> tuple[str, ...]:

@@ -1,15 +1,19 @@
 """The form that answers must have, as regular expressions: what constrained decoding lets a model write.
 
-Every claim ends with the findings or the region that it cites, holds no figure in digits and no double-quoted
-text but theirs, and calls open only what may be called so. What else it says, number words and signs among it, is for
-`mllm.verify` to judge. The syntax is what Rust's regex crate and xgrammar share.
+Every claim ends with the findings or the region that it cites. A small model chooses it among the sentences that code
+has. A larger one, and any in an answer to a follow-up, writes it in words of its own, with no figure in digits and no
+double-quoted text but those of what it cites, and calls open only what may be called so; what else it says, number
+words and signs among it, is for `mllm.verify` to judge. The syntax is what Rust's regex crate and xgrammar share.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from string import ascii_lowercase
 
+from forensic_chat.data.case import Case
 from forensic_chat.data.protocol import SCORES, quotable, says_something, suspicious
+from forensic_chat.data.rationales import LEADS, inside
+from forensic_chat.data.sayings import around, of_finding, of_region, of_scores
 from forensic_chat.mllm.numbers import foreign_number
 from forensic_chat.mllm.prompts import MOST_FINDINGS, MOST_REGIONS
 from forensic_chat.mllm.verify import called_open_fault, shares
@@ -20,17 +24,6 @@ _SIGN = r"""[^A-Za-z0-9\[\]"“”\n ()]"""
 """A character between words, of which no figure, quotation or citation consists."""
 _OPEN = ("settle", "neither", "little", "doubt", "decide")
 """Beginnings of words of `vocabulary.HEDGED`; "leaves some" is for the verifier, as other claims say "leaves", too."""
-_MISPLACED = ("zero", "centr", "upper")
-_UNFOUNDED = {
-    "encoder.stability": ("learn", "encod"),
-    "encoder.tampered": ("generat", "synth"),
-    "jpeg.ghost": _MISPLACED,
-    "jpeg.grid": (*_MISPLACED, "ghost", "shifted"),
-}
-"""Beginnings of words that the language model was seen to write beside a finding of a kind that accuses nobody: they
-stand for another finding, a number or place that nobody measured, or an artefact."""
-_BELITTLING, _DIFFER = "only", "differ"
-"""How what the encoder accuses by would be called nothing, and what it does not accuse by, something."""
 _OPEN_ELSEWHERE = ("settles", "doubt")
 """The same, of findings of other kinds, of which none is ever called open: else a score could be, beside their id."""
 _BLOCK = "8x8"
@@ -39,14 +32,39 @@ _DECIMALS = range(5)
 
 
 def rationale_pattern(
-    findings: Sequence[Finding], regions: Sequence[Region], label: Label, most: int = MOST_CLAIMS
+    case: Case, told: Collection[str] = (), most: int = MOST_CLAIMS, *, any_words: bool = False
 ) -> str:
-    """Of two to `most` lines "- claim" about what `mllm.prompts.context` lists; one, where a single finding is listed
-    or no more is wanted."""
-    claims = claim_patterns(findings, regions, label)
+    """Of two to `most` lines "- claim" about what `mllm.prompts.context` lists, but for the findings and regions that
+    are `told`; one, where a single finding is left or no more is wanted. A claim is a sentence of `data.sayings`,
+    unless `any_words` will do."""
+    findings = [finding for finding in case.findings[:MOST_FINDINGS] if finding.id not in told]
+    regions = [region for region in case.regions[:MOST_REGIONS] if region.id not in told]
+    about = findings, regions
+    claims = claim_patterns(*about, case.label) if any_words else [*_sayings(case, *about)]
     claim = f"- (?:{'|'.join(claims)})"
     least = 1 if len(claims) > 1 and most > 1 else 0
     return rf"{claim}(?:\n{claim}){{{least},{most - 1}}}"
+
+
+def _sayings(case: Case, findings: Sequence[Finding], regions: Sequence[Region]) -> Iterator[str]:
+    """Of what may be said word for word of each finding and region, and of the two scores, with the citations."""
+    for finding in findings:
+        placed = finding.region if suspicious(finding) and case.label != "real" else None
+        yield _said(of_finding(finding, case), finding.id, placed)
+        if texts := around(finding, case):
+            yield _said(texts, finding.id)
+    for region in regions:
+        yield _said(of_region(region, case), region.id)
+    if {finding.id for finding in case.of(*SCORES)} <= {finding.id for finding in findings} and (
+        texts := of_scores(case)
+    ):
+        yield _said(texts, ", ".join(finding.id for finding in case.of(*SCORES)))
+
+
+def _said(texts: Sequence[str], *ids: str | None) -> str:
+    """One of these sentences, perhaps behind a lead, and its citations."""
+    led = f"(?:{_branches(LEADS)})(?:{_branches({inside(text) for text in texts})})"
+    return f"(?:{_branches(set(texts))}|{led}) " + "".join(rf"\[{name}\]" for name in ids if name)
 
 
 def reply_pattern(
@@ -62,14 +80,16 @@ def reply_pattern(
 
 def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region], label: Label) -> list[str]:
     """Of a claim on each listed finding, with its region where it has one, on each region, and on the two learned
-    scores at once, under a verdict of `label`."""
+    scores at once, under a verdict of `label`; in any words but those that call open what is not."""
     shown, places = findings[:MOST_FINDINGS], {region.id: region for region in regions[:MOST_REGIONS]}
 
     def about(cited: list[Finding], region: Region | None = None) -> str:
         drew = cited or [finding for finding in findings if region and finding.region == region.id]
         names = [finding.id for finding in cited] if len(cited) == 1 else []
-        figures = [*_figures(cited, region), *names, *([region.id] if region else [])]
-        text = _text(figures, list(_unsaid(drew, label)), _figures(cited[1:], None))
+        text = _text(
+            [*_figures(cited, region), *names, *([region.id] if region else [])],
+            unsaid=_unsaid(drew, label),
+        )
         ids = ", ".join(finding.id for finding in cited)
         return text + " " + "".join(rf"\[{name}\]" for name in (ids, region and region.id) if name)
 
@@ -85,35 +105,38 @@ def claim_patterns(findings: Sequence[Finding], regions: Sequence[Region], label
     return patterns
 
 
-def _text(figures: Sequence[str], unsaid: Sequence[str] = (), last: Sequence[str] = ()) -> str:
-    """Words with these figures between them, the last one among `last` if any are given: each behind a blank or an
-    opening bracket, or else two could be joined by a point to a third. No word begins with one that is `unsaid`."""
-    figure, word = _any((*figures, _BLOCK)), _word(unsaid)
+def _text(figures: Sequence[str], unsaid: Sequence[str] = ()) -> str:
+    """Words with these figures between them: each behind a blank or an opening bracket, or else two could be joined by
+    a point to a third. No word begins with one that is `unsaid`."""
+    figure, word = f"(?:{_branches({*figures, _BLOCK})})", _word(unsaid)
     # a word ends where none begins, or else an unsaid one could be put together of two
     sign, before = rf" ?{_SIGN}| ?\(|\)", r"(?: \(?|\()"
-    more = f"(?:(?: |{sign}){word}|{sign}|{before}{figure})*"
-    return f"(?:{figure}|{_SIGN}?{word}|{_SIGN}){more}" + (f"{before}{_any(last)}{more}" if last else "")
+    return f"(?:{figure}|{_SIGN}?{word}|{_SIGN})(?:(?: |{sign}){word}|{sign}|{before}{figure})*"
 
 
-def _any(texts: Sequence[str]) -> str:
-    return f"(?:{'|'.join(map(_escaped, texts))})"
+def _branches(texts: Collection[str]) -> str:
+    """Any of these; what begins alike is written once."""
+    by_letter: dict[str, list[str]] = {}
+    for text in sorted(texts):
+        by_letter.setdefault(text[:1], []).append(text[1:])
+    parts = []
+    for letter, rest in by_letter.items():
+        ends = [end for end in rest if end]
+        tail = f"(?:{_branches(ends)})" if len(rest) > 1 and ends else "".join(map(_escaped, ends))
+        parts.append(_escaped(letter) + tail + ("?" if ends and "" in rest else ""))
+    return "|".join(parts)
 
 
-def _unsaid(drew: Sequence[Finding], label: Label) -> Iterator[str]:
-    """What may not be said of findings: that they are open, where they are not, and what could only be meant of
-    others or is unfounded."""
+def _unsaid(drew: Sequence[Finding], label: Label) -> tuple[str, ...]:
+    """What may not be said of findings: that they are open, where they are not, and where it could only be meant of
+    others."""
     encoder = [finding for finding in drew if finding.kind.startswith("encoder.")]
     if called_open_fault(drew, label) or (encoder and not any(map(says_something, encoder))):
-        yield from _OPEN
-    elif not encoder:
-        yield from _OPEN_ELSEWHERE
-    if encoder:
-        yield _BELITTLING if all(map(suspicious, encoder)) else _DIFFER
-    if len(drew) == 1 and not suspicious(drew[0]):
-        yield from _UNFOUNDED.get(drew[0].kind, ())
+        return _OPEN
+    return () if encoder else _OPEN_ELSEWHERE
 
 
-def _word(unsaid: Sequence[str]) -> str:
+def _word(unsaid: Sequence[str] = ()) -> str:
     """Letters, or the one word with a digit; none that begins with an unsaid one."""
     return f"(?:{_avoiding(unsaid, 'capital')}|C2PA)"
 
@@ -126,7 +149,7 @@ def _avoiding(unsaid: Sequence[str], capital: str = "") -> str:
     parts = [f"{_letters(''.join(tails))}[A-Za-z]*"]
     for letter, rest in tails.items():
         if all(rest):
-            first = f"[{letter.upper()}{letter}]" if capital else letter
+            first = f"[{letter.upper()}{letter}]" if capital else _escaped(letter)
             parts.append(f"{first}(?:{_avoiding(rest)})?")
     return "|".join(parts)
 

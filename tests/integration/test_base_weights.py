@@ -137,7 +137,7 @@ def test_answers_about_any_examination_can_be_held_to_their_form(bases: dict[str
         reply = next(kind for kind in FOLLOW_UPS if kind.kind == "why").answer(case, rng)
         about = case.findings, case.regions, case.label
         for text, pattern in (
-            (claims, rationale_pattern(*about)),
+            (claims, rationale_pattern(case)),
             (reply, reply_pattern(*about, case.probabilities)),
         ):
             form = Form(tokens, pattern)

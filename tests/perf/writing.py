@@ -32,7 +32,7 @@ def written(backend: TransformersBackend, judgement: Judgement, guessing: bool) 
     pieces = backend.generate(
         conversation,
         prefix=answer_prefix(verdict.label, verdict.probabilities),
-        pattern=rationale_pattern(judgement.findings, judgement.regions, verdict.label),
+        pattern=rationale_pattern(case_of(judgement)),
         likely=drafted(case_of(judgement)) if guessing else (),
         max_new_tokens=MOST_TOKENS,
     )

@@ -1,16 +1,19 @@
 """The patterns of answers let through all that code writes, and no number, quotation or id of another image."""
 
 import re
+from dataclasses import replace
 from random import Random
 
 import pytest
 
+from forensic_chat.data.case import Case
 from forensic_chat.data.dialogues import random_examination
 from forensic_chat.data.followups.kinds import FOLLOW_UPS
 from forensic_chat.data.rationales import rationale
+from forensic_chat.data.sentences import phrases
 from forensic_chat.mllm.grammar import claim_patterns, rationale_pattern, reply_pattern
-from forensic_chat.schema import Finding, Label, Probabilities, Region
-from tests.factories import finding
+from forensic_chat.schema import Finding, Label, Probabilities, Region, Supports
+from tests.factories import case, finding
 
 TAMPERED = Probabilities(real=0.06, synthetic=0.03, tampered=0.91)
 REGION = Region(id="R1", box=(40, 24, 360, 200), area=0.12, score=0.81)
@@ -119,45 +122,51 @@ def test_a_score_cannot_be_called_open_beside_the_id_of_another_finding() -> Non
     assert is_claim("The whole-image score is not what 160280 bytes tell [E5]")
 
 
+EMPTY = phrases("metadata.camera").empty[0]
+
+
+def of_one(kind: str, value: float, label: Label = "real", strength: float = 0.0) -> Case:
+    supports: Supports = label if strength and label != "inconclusive" else "neutral"  # type: ignore[assignment]
+    other = finding("metadata.camera", value=None, k=2)
+    return replace(
+        case(1), findings=[finding(kind, supports, strength, 1, value=value), other], regions=[], label=label
+    )
+
+
+HIGH = of_one("encoder.synthetic", 0.97, "synthetic", 0.97)
+
+
 @pytest.mark.parametrize(
-    ("text", "cited", "fits"),
+    ("text", "about", "fits"),
     [
-        ("The ghost map is flat: 0 [E1]", finding("jpeg.ghost", value=0, k=1), True),
-        ("The ghost map is flat: zero [E1]", finding("jpeg.ghost", value=0.4, k=1), False),
-        ("The ghost map is flat in the centre [E1]", finding("jpeg.ghost", value=0, k=1), False),
-        ("The learned score is 0.1 [E1]", finding("encoder.stability", value=0.1, k=1), False),
-        ("The encoder gives 0.1 [E1]", finding("encoder.stability", value=0.1, k=1), False),
-        ("The encoder gives 0.1 [E1]", finding("encoder.tampered", value=0.1, k=1), True),
-        ("At 0.1 it excludes no generator [E1]", finding("encoder.tampered", value=0.1, k=1), False),
-        ("At 0.1 it excludes no generator [E1]", finding("encoder.synthetic", value=0.1, k=1), True),
-        ("The ghost map is flat: 0 [E1]", finding("jpeg.grid", value=0, k=1), False),
-        ("The grid is shifted strongly: 50.7 [E1]", finding("jpeg.grid", value=50.7, k=1), False),
-        ("The grid has a shift of 50.7 [E1]", finding("jpeg.grid", value=50.7, k=1), True),
+        ("No compression ghost was found: the map measures 0", of_one("jpeg.ghost", 0), True),
+        ("Even so, no compression ghost was found: the map measures 0", of_one("jpeg.ghost", 0), True),
+        ("No compression ghost was found: the map measures zero", of_one("jpeg.ghost", 0), False),
+        ("No compression ghost was found: the map measures 0", of_one("jpeg.ghost", 0.4), False),
+        ("No compression ghost was found: the map measures 0", of_one("jpeg.grid", 0), False),
+        ("The encoder sees generator traces in the fine detail and scores them 0.97 of 1", HIGH, True),
+        ("The encoder sees no generator traces (whole-image score 0.97 of 1)", HIGH, False),
+        (
+            "In a real photo, the encoder would see no generator traces but detail from sensor and lens",
+            HIGH,
+            True,
+        ),
     ],
 )
-def test_words_that_only_another_finding_could_mean_are_left_out(
-    text: str, cited: Finding, fits: bool
+def test_a_small_model_chooses_among_sentences_for_what_a_finding_shows(
+    text: str, about: Case, fits: bool
 ) -> None:
-    assert is_claim(text, [cited], [], "real") == fits
+    lines = f"- {text} [E1]\n- {EMPTY} [E2]"
+    assert (re.fullmatch(rationale_pattern(about), lines) is not None) == fits
 
 
-def test_what_the_verdict_rests_on_is_not_called_nothing_beside_its_figure() -> None:
-    score = [finding("encoder.synthetic", "synthetic", 0.97, 1, value=0.97)]
-    for text, fits in (
-        ("The encoder sees generator traces: 0.97 of 1 [E1]", True),
-        ("The whole-image score is only 0.97 of 1, which is low [E1]", False),
-        ("In a real photo the encoder would see no generator traces [E1]", True),
-    ):
-        assert is_claim(text, score, [], "synthetic") == fits
-
-
-def test_of_two_scores_the_second_is_written() -> None:
-    both, one = (
-        "With 0.42 for generation and 0.91 for a local edit, {} [E1, E2]",
-        "The whole-image score of 0.42 is {} [E1, E2]",
-    )
-    assert is_claim(both.format("neither side is clear"), label="inconclusive")
-    assert not is_claim(one.format("neither clear nor negligible"), label="inconclusive")
+def test_what_was_told_is_not_told_again() -> None:
+    about = of_one("jpeg.ghost", 0)
+    claims = ["- No compression ghost was found: the map measures 0 [E1]", f"- {EMPTY} [E2]"]
+    assert [re.fullmatch(rationale_pattern(about, {"E1"}, most=1), line) is not None for line in claims] == [
+        False,
+        True,
+    ]
 
 
 def test_a_region_that_is_not_listed_cannot_be_cited() -> None:
@@ -166,18 +175,22 @@ def test_a_region_that_is_not_listed_cannot_be_cited() -> None:
 
 
 def test_a_rationale_is_two_to_five_claims() -> None:
-    pattern, claim = rationale_pattern(FINDINGS, [REGION], "tampered"), "- The score is 0.42 [E1]"
+    about = of_one("jpeg.ghost", 0)
+    pattern, claim = rationale_pattern(about), f"- {EMPTY} [E2]"
     fits = [re.fullmatch(pattern, "\n".join([claim] * count)) is not None for count in range(1, 7)]
     assert fits == [False, True, True, True, True, False]
-    assert re.fullmatch(rationale_pattern(FINDINGS[5:], [], "real"), "- No camera model is named [E6]")
+    assert re.fullmatch(rationale_pattern(replace(about, findings=about.findings[1:])), claim)
 
 
 def test_all_that_code_writes_fits() -> None:
     rng = Random(11)
-    for _ in range(150):
+    for _ in range(100):
         case = random_examination(rng)
+        forms = [
+            re.compile(rationale_pattern(case, most=1, any_words=any_words)) for any_words in (False, True)
+        ]
         for line in rationale(case, rng):
-            assert is_claim(line, list(case.findings), list(case.regions), case.label), line
+            assert all(form.fullmatch(f"- {line}") for form in forms), (case.label, line)
 
 
 @pytest.mark.parametrize(

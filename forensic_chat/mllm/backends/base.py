@@ -43,9 +43,12 @@ class Backend(Protocol):
 
     concurrent: whether it gains by writing several answers at a time; if not, it is asked for one after
     another.
+    any_words: whether it writes the claims of a rationale in any words, as a large model may, or chooses among the
+    sentences of `data.sayings`.
     """
 
     concurrent: bool
+    any_words: bool
 
     @property
     def models(self) -> dict[str, str]:

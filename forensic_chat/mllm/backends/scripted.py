@@ -31,6 +31,7 @@ class ScriptedBackend:
     """See `backends.base.Backend`."""
 
     concurrent = False
+    any_words = True
 
     @property
     def models(self) -> dict[str, str]:

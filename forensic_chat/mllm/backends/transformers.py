@@ -48,6 +48,7 @@ class TransformersBackend:
     """
 
     concurrent = False
+    any_words = False
 
     def __init__(self, model: Any, processor: Any, models: dict[str, str]) -> None:
         self._model, self._processor, self._models = model, processor, models

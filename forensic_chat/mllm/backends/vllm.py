@@ -43,6 +43,7 @@ class VllmBackend:
     """
 
     concurrent = True
+    any_words = True
 
     def __init__(self, asked: Server, *, silence: float = SILENCE) -> None:
         self._server, self._silence = asked, silence
