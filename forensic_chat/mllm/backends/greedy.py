@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-LONGEST = 4
+LONGEST = 6
 """Tokens that a guess looks back at, at most."""
-AHEAD = 8
+AHEAD = 16
 """Tokens guessed at a time."""
 
 
