@@ -149,7 +149,7 @@ def _avoiding(unsaid: Sequence[str], capital: str = "") -> str:
     parts = [f"{_letters(''.join(tails))}[A-Za-z]*"]
     for letter, rest in tails.items():
         if all(rest):
-            first = f"[{letter.upper()}{letter}]" if capital else _escaped(letter)
+            first = f"[{letter.upper()}{letter}]" if capital else letter
             parts.append(f"{first}(?:{_avoiding(rest)})?")
     return "|".join(parts)
 

@@ -103,6 +103,26 @@ def test_a_model_that_fails_is_reported(
     assert "0x0" not in str(caught.value)
 
 
+def test_what_a_model_read_when_it_failed_is_not_kept(
+    backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, forward = conversation(case(1)), backend._model.forward
+    whole = "".join(backend.generate(asked, max_new_tokens=6))
+
+    def failing(*given: object, past_key_values: object, **options: object) -> object:
+        output = forward(*given, past_key_values=past_key_values, **options)
+        if options["input_ids"].shape[1] == 1:  # type: ignore[attr-defined]
+            raise RuntimeError("out of memory")
+        return output
+
+    monkeypatch.setattr(backend._model, "forward", failing)
+    with pytest.raises(BackendUnavailable):
+        list(backend.generate(asked, max_new_tokens=6))
+    assert backend._read is None
+    monkeypatch.undo()
+    assert "".join(backend.generate(asked, max_new_tokens=6)) == whole
+
+
 @pytest.mark.parametrize(
     ("old", "new", "old_images", "images", "expected"),
     [

@@ -133,21 +133,18 @@ class TransformersBackend:
                 return
             ids, fast = list(prompt.ids), self._processor.tokenizer.backend_tokenizer
             texts = [encoding.ids for encoding in fast.encode_batch(list(likely), add_special_tokens=False)]
-            decoded = DecodeStream(skip_special_tokens=True)
+            guesses, decoded = Guesses([ids, *texts]), DecodeStream(skip_special_tokens=True)
+            tokens = written(self._model, ids, cache, most=most, guesses=guesses, form=form, stopped=stop.now)
             try:
-                for token in written(
-                    self._model,
-                    ids,
-                    cache,
-                    most=most,
-                    guesses=Guesses([ids, *texts]),
-                    form=form,
-                    stopped=stop.now,
-                ):
+                for token in tokens:
                     if piece := decoded.step(fast, token):
                         yield piece
+            except Exception:
+                cache = None  # it may hold half of a pass
+                raise
             finally:
-                self._remember(_Read(ids[: cache.get_seq_length()], prompt.images, cache))
+                if cache is not None:
+                    self._remember(_Read(ids[: cache.get_seq_length()], prompt.images, cache))
         except Exception as error:
             raise BackendUnavailable(
                 "the language model failed while writing; free some memory, or leave the rationale out"
@@ -177,7 +174,7 @@ class TransformersBackend:
         """Keys and values of all tokens but the last, as far as possible from what was read before.
 
         Reads image by image and looks at `stop` in between: reading a prompt takes seconds on a CPU. If it is
-        stopped, the cache ends early and is kept for the next time.
+        stopped, the cache ends early and is kept for the next time; else it is the caller's.
         """
         import torch
 
@@ -193,7 +190,8 @@ class TransformersBackend:
                 seen += 1
             with torch.inference_mode():
                 self._model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        self._remember(_Read(prompt.ids[: cache.get_seq_length()], prompt.images[:seen], cache))
+        if stop.now():
+            self._remember(_Read(prompt.ids[: cache.get_seq_length()], prompt.images[:seen], cache))
         return cache
 
     def _step(self, prompt: "_Prompt", end: int, start: int | None = None) -> dict[str, Any]:
