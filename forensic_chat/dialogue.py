@@ -35,6 +35,8 @@ from forensic_chat.stopping import Stopping
 if TYPE_CHECKING:
     from forensic_chat.encoder.perceive import ChangeMap
 
+_FIGURES = re.compile(r"[ER]?\d+(?:[.,]\d+)*")
+"""Figures and citations."""
 MOST_TOKENS = 160
 REMEMBERED, BUDGET = 8, 3000
 """Turns after the examination's own that the model still reads at most, and their characters."""
@@ -247,17 +249,22 @@ class Dialogue:
     def _written(
         self, asked: Conversation, case: Case, known: FollowUp, about: set[str], check: Stopping
     ) -> Generator[str]:
-        """The model's sentences until one fails its check; none before they are on the topic.
+        """The model's sentences until one fails its check; none before they are on the topic, and of those that cite
+        and figure the same only the first.
 
         about: findings and regions of which a fitting answer cites one; none where it need not cite.
         """
-        held, shown = "", False
+        held, shown, told = "", False, set[frozenset[str]]()
         pattern = reply_pattern(case.findings, case.regions, case.label, case.probabilities)
         likely = [known.answer(case, Random(k)) for k in range(LIKELY)]
         with closing(self._streamed(self._remembered(asked), pattern, likely, check)) as pieces:
             for sentence in streamed(pieces):
                 if not self._holds(sentence, case, check):
                     return
+                says = frozenset(_FIGURES.findall(sentence))
+                if _cited(sentence) and says > _cited(sentence) and says in told:
+                    continue
+                told.add(says)
                 held += sentence
                 if shown or (known.fitted(held) and (not about or about & _cited(held))):
                     yield held

@@ -145,6 +145,16 @@ class TestDialogue:
         assert reply.warnings == [REPLACED]
         assert all(passed(claim) and "masking" not in claim.check for claim in reply.claims)
 
+    def test_what_was_said_is_not_said_in_other_words(self, dialogue: Dialogue) -> None:
+        e1, e2 = (finding.value for finding in dialogue.examination.findings[:2])
+        first = f"The whole-image score is {e1} of 1 [E1]."
+        again, other = (
+            f"The encoder's whole-image score is {e1} of 1 [E1].",
+            f"The local-change score is {e2} of 1 [E2].",
+        )
+        dialogue._backend = Says(f"{first} {again} {other}")
+        assert "".join(dialogue.ask("Why?")).strip() == f"{first} {other}"
+
     def test_words_that_would_steer_the_model_reach_it_as_words(self, examiner: Examiner) -> None:
         backend = Says("Fine.")
         dialogue = saying(examiner, backend).open(photo())
