@@ -264,6 +264,10 @@ class TestAnswers:
         assert dialogue.examination.model_dump_json() == before
 
     def test_a_question_beside_the_subject_is_told_so(self, examiner: Examiner) -> None:
-        reply = self.ask(examiner.open(photo()), "What is a good recipe for pizza?", "Flour and water.")
-        assert "You can ask why, where" in reply.text
+        dialogue = examiner.open(photo())
+        reply = self.ask(dialogue, "What is a good recipe for pizza?", "Flour and water.")
+        assert "outside what I do" in reply.text
         assert "Flour" not in reply.text
+        unknown = self.ask(dialogue, "Qwertz uiop?", "Flour and water.").text
+        assert f"{dialogue.examination.verdict.label}" in unknown
+        assert "You can ask why, where" in unknown

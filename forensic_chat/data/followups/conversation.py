@@ -37,7 +37,8 @@ def no_answer(case: Case, rng: Random) -> str:
         )
     )
     return (
-        f"{opener} You can ask why, where, how sure, what speaks against the verdict, or what to check next."
+        f"{opener} {verdict(case, rng)} You can ask why, where, how sure, what speaks against the verdict, or what "
+        "to check next."
     )
 
 

@@ -18,6 +18,7 @@ from forensic_chat.data.followups.reasons import (
     like_a_photo,
     limits,
     next_steps,
+    rules,
     speaks_against,
     strongest,
     why,
@@ -71,6 +72,7 @@ _ANSWERS: dict[str, tuple[Answer, str]] = {
     ),
     "authentic": (authentic, "verdict|probability|examination|undecided"),
     "real version": (like_a_photo, "would|real photo|behaves like one|" + _CITES),
+    "rule": (rules, _CITES),
     "change mind": (change_mind, "cop(?:y|ies)|file|shots|source|original|version"),
     "next": (next_steps, "look|search|ask|check|compare|get|begin"),
     "limits": (

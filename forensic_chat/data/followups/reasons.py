@@ -212,6 +212,14 @@ def like_a_photo(case: Case, rng: Random) -> str:
     return join(*versions) or "A real photo would show the same camera traces in every part."
 
 
+def rules(case: Case, rng: Random) -> str:
+    """What holds of photos at large, behind the findings that carry the verdict; on `real`, what photos show."""
+    general = real_version if case.label == "real" else rule
+    told = [text for finding in leading(case) if (text := general(finding, rng))]
+    none = "A real photo would show the same camera traces in every part"
+    return join(*(told[:2] or [none]), *states(leading(case)[:1], case, rng))
+
+
 def change_mind(case: Case, rng: Random) -> str:
     """What would turn the verdict."""
     swing = case.doubts()[:1] or opposing(case, rng)[:1] or leading(case)[:1]

@@ -7,8 +7,9 @@ from random import Random
 
 from forensic_chat.data.case import Case
 from forensic_chat.data.followups.base import FollowUp
-from forensic_chat.data.followups.conversation import no_answer, premised
+from forensic_chat.data.followups.conversation import no_answer, one_sentence, premised
 from forensic_chat.data.followups.evidence import about_term, explain, explain_questions
+from forensic_chat.data.followups.forms import Form, form_in, in_form, json_of, summed_up
 from forensic_chat.data.followups.kinds import known
 from forensic_chat.data.followups.looks import sides_in, zooming
 from forensic_chat.data.followups.places import about_region, no_such, placed
@@ -22,20 +23,20 @@ from forensic_chat.data.languages import (
     unread,
     verdict_in,
 )
-from forensic_chat.data.questions import kind_of
+from forensic_chat.data.questions import kind_of, most_alike, wording_of
 from forensic_chat.data.terms import term_of
 from forensic_chat.schema import Finding, Label
 
 _ZOOM = re.compile(
-    r"\bzoom\b|\bmagnif\w+|\benlarg\w+|\bcloser? look\b|\blook (?:closer|again at|more closely)\b"
+    r"\bzoom\b|\bmagnif\w+|\benlarg(?:e|ing)\b|\bcloser? look\b|\blook (?:closer|again at|more closely)\b"
     r"|\bcut (?:\w+ ){0,3}out\b"
 )
 _FIRST = (
     (
         "injection",
         r"\bignore\b.*\b(?:findings|instructions|rules|verdict)\b|\bpretend\b|\bforget your\b|developer mode"
-        r"|^system:|\b(?:just|please) (?:say|admit|confirm|agree|call it|tell me)\b.*\b(?:real|fake|genuine|authentic"
-        r"|synthetic|tampered|edited)\b",
+        r"|^system:|\b(?:just|please) (?:say|admit|confirm|agree|call it|tell me)\b(?! whether| if).*"
+        r"\b(?:real|fake|genuine|authentic|synthetic|tampered|edited)\b",
     ),
     (
         "new evidence",
@@ -43,7 +44,8 @@ _FIRST = (
     ),
     (
         "pushback",
-        r"\bi (?:took|shot|made|photographed|was there|know (?:for sure|that|it)|am the photographer)\b"
+        r"\bi (?:(?:took|shot|made|photographed) (?:it|this|that|the)|was there|know (?:for sure|that|it)"
+        r"|am the photographer)\b"
         r"|(?<!that )\byou(?:['’]re| are) (?:wrong|mistaken|lying)\b|\bcan(?:['’]t|not) be right\b|\bnonsense\b"
         r"|\bi don['’]?t believe\b"
         r"|\b(?:experts?|professors?|friends?|boss|editor|everyone|everybody|other (?:tools?|detectors?|program))\b"
@@ -60,15 +62,23 @@ _FIRST = (
     ),
     ("generator", r"\bwhich (?:ai|generator|diffusion)\b"),
     ("json", r"\bjson\b"),
-    ("bullets", r"\bbullets?\b"),
-    ("one word", r"\b(?:one|single) word\b"),
-    ("one sentence", r"\b(?:one|a|a single) sentence\b|\btl;?dr\b|\bsum(?:mari[sz]e)?\b|\bin short\b"),
+    ("one word", r"\b(?:one|single|1)[ -]word\b|\bone of (?:these|the(?: \w+)?) words\b"),
     (
         "other image",
         r"\bcompar\w+\b.*\b(?:image|picture|photo|one|file)\b|\b(?:second|another|other) (?:image|file)\b",
     ),
 )
 """Kinds that decide how a question is answered, whatever else it asks."""
+OF_WHAT_IT_SAYS = frozenset({"misquote", "language"})
+"""Kinds whose answer hangs on what a question says, even in known words."""
+OF_ANY = frozenset({"injection", "zoom", "rule", "real version", "strongest", "weakest"})
+"""Kinds that remain what they are where they name a finding or a region."""
+SUMMED_UP = frozenset({"why", "strongest", "authentic"})
+"""Kinds that the verdict with its reasons answers, where an answer of a certain form is wanted."""
+SIDED = frozenset({"zoom", "scene", "content", "identity"})
+"""Kinds that remain what they are where they name a side of the picture."""
+OPPOSITE = ({"left", "right"}, {"top", "bottom"})
+"""Sides of which a question leaves open the one that it means."""
 _THINGS = (
     r"faces?|heads?|hair|eyes?|mouth|hands?|arms?|persons?|people|man|woman|child|dogs?|cats?|birds?|animals?"
     r"|sky|sun|moon|clouds?|trees?|water|background|foreground|cars?|buildings?|houses?|walls?|signs?|text|logo"
@@ -96,10 +106,13 @@ def recognised(question: str, case: Case) -> FollowUp | None:
     """The kind of a question: told by the finding, region, word or place that it names, or by its likeness to
     known wordings; None for a question of no known kind."""
     lowered = question.lower().strip()
+    if (kind := wording_of(question)) and kind not in OF_WHAT_IT_SAYS:
+        return looking(known(kind), question, case)
     if _ZOOM.search(lowered):
         return zooming(question, case)
     if found := _naming(question, case):
-        return found
+        kind = kind_of(question)
+        return looking(known(kind), question, case) if kind in OF_ANY else found
     if wanted := named_language(question):
         return _in_language(wanted)
     if unread(question):
@@ -110,25 +123,31 @@ def recognised(question: str, case: Case) -> FollowUp | None:
         return FollowUp("misquote", (), lambda case, rng: premised(case, rng, claimed))
     if first := next((kind for kind, pattern in _FIRST if re.search(pattern, lowered)), None):
         return looking(known(first), question, case)
+    if wanted_form := form_in(lowered):
+        return _formed(*wanted_form)
     if term := term_of(question):
         return FollowUp("term", (), lambda case, rng: about_term(case, rng, term))
-    if sides := sides_in(lowered):
-        return _placing(sides)
-    kind = kind_of(question, {finding.id: explain_questions(finding) for finding in reversed(case.findings)})
-    if finding := next((finding for finding in case.findings if finding.id == kind), None):
+    explained = most_alike(question, {each.id: explain_questions(each) for each in reversed(case.findings)})
+    if finding := next((finding for finding in case.findings if finding.id == explained), None):
         return explaining(finding)
+    kind = kind_of(question)
+    sides = sides_in(lowered)
+    if sides and kind not in SIDED and not any(each <= {*sides} for each in OPPOSITE):
+        return _placing(sides)
     if kind is None and _ABOUT.search(lowered):
         return _placing([])
     return looking(known(kind), question, case)
 
 
 def looking(found: FollowUp | None, question: str, case: Case) -> FollowUp | None:
-    """The kind with the look that it needs."""
+    """The kind with the look that it needs, or the keys."""
     match found:
         case FollowUp(kind="zoom"):
             return zooming(question, case)
         case FollowUp(kind="re-deliver"):
             return replace(found, look="re-delivery")
+        case FollowUp(kind="json"):
+            return replace(found, answer=json_of(question.lower()))
     return found
 
 
@@ -209,6 +228,16 @@ def _unread(case: Case, rng: Random) -> str:
         "I can't read this language. I read English, and plain questions in French, German and Spanish. "
         + verdict(case, rng)
     )
+
+
+def _formed(form: Form, rest: str) -> FollowUp:
+    """The wish for an answer in a form, about what else the question asks; else the verdict and its reasons."""
+    about = known(kind_of(rest))
+    if about and about.fits is not None and about.kind not in SUMMED_UP:
+        return FollowUp("form", (), in_form(form, about.answer))
+    if form == Form(sentences=(1, 1)):
+        return FollowUp("one sentence", (), one_sentence)
+    return FollowUp("bullets" if form.bullets else "form", (), in_form(form, summed_up))
 
 
 def _placing(sides: Sequence[str]) -> FollowUp:

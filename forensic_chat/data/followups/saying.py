@@ -73,8 +73,8 @@ def verdict(case: Case, rng: Random) -> str:
         return rng.choice(
             (
                 f"The verdict is inconclusive; the probability of a fake is {figure(case)}.",
-                f"It is undecided: a fake has probability {figure(case)}.",
-                f"I can't decide it; a fake has a probability of {figure(case)}.",
+                f"It is undecided, inconclusive: a fake has probability {figure(case)}.",
+                f"I can't decide it: the verdict is inconclusive, and a fake has a probability of {figure(case)}.",
             )
         )
     return rng.choice(
