@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from random import Random
 
 from forensic_chat.data.case import Case, salience
@@ -19,17 +18,17 @@ from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.errors import AnswerUnparsable, Cancelled
 from forensic_chat.imaging.views import trace_map
 from forensic_chat.judgement import Judgement
+from forensic_chat.mllm.asking import FEWEST_CLAIMS, asked_for_claims
 from forensic_chat.mllm.backends.base import LIKELY, Backend, Conversation
 from forensic_chat.mllm.claims import ParsedClaim, parse_rationale, parse_reply
-from forensic_chat.mllm.grammar import rationale_pattern
 from forensic_chat.mllm.prompts import Turn, answer_prefix, opening
 from forensic_chat.mllm.verify import RegionTest, grounded, passed, verify
 from forensic_chat.schema import Claim, Finding, Region
 from forensic_chat.stopping import Stopping
 
 MOST_TOKENS = 240
-FEWEST_CLAIMS, ENOUGH = 2, 4
-"""Claims that the model's answer must hold, and up to which code adds to those that passed their check."""
+ENOUGH = 4
+"""Claims up to which code adds to those of the model that passed their check."""
 SHOWN_CROPS = 1
 """Native crops the language model is shown beside the overview and the trace map: 196 tokens each."""
 
@@ -91,8 +90,15 @@ def tell(
     conversation = open_conversation(judgement, owner)
     prefix = answer_prefix(judgement.verdict.label, judgement.verdict.probabilities)
     case = case_of(judgement)
-    likely, form = drafted(case), partial(rationale_pattern, case, any_words=backend.any_words)
-    answer, writing = _asked(conversation, backend, prefix, form(), likely, check)
+    likely, free, writing = drafted(case), backend.any_words, 0.0
+
+    def write(begun: str, pattern: str) -> str:
+        nonlocal writing
+        text, seconds = _written(conversation, backend, begun, pattern, likely, check)
+        writing += seconds
+        return text
+
+    answer = asked_for_claims(write, case, prefix, any_words=free)
     masking, warnings = Masking(judgement, encoder, looking), []
     try:
         written = _read(judgement, masking, answer, FEWEST_CLAIMS, check)
@@ -100,8 +106,7 @@ def tell(
         told = {name for claim in written for name in (*claim.findings, claim.region) if name}
         if failed and any(finding.id not in told for finding in case.findings):
             begun = prefix + "".join(f"- {_with_citations(claim)}\n" for claim in kept)
-            answer, more = _asked(conversation, backend, begun, form(told, most=failed), likely, check)
-            writing += more
+            answer = asked_for_claims(write, case, begun, any_words=free, told=told, most=failed)
             with suppress(AnswerUnparsable):
                 again = _read(judgement, masking, answer, 1, check)
                 kept, failed = kept + _kept(again), failed + sum(not passed(claim) for claim in again)
@@ -125,7 +130,7 @@ def tell(
     return Told(text, claims, replace(conversation, turns=turns), masking, warnings, timings)
 
 
-def _asked(
+def _written(
     conversation: Conversation,
     backend: Backend,
     begun: str,

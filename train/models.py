@@ -84,8 +84,12 @@ def with_adapter(model: Any, folder: Path) -> Any:
     return tuned
 
 
-def ship(model: Any, out: Path, base_model: str = EMBEDDED) -> None:
-    """The trained adapter (bfloat16), and LLaVA's projector, as the backends load them."""
+def ship(model: Any, out: Path, base_model: str = EMBEDDED, share: float = 1.0) -> None:
+    """The trained adapter (bfloat16), and LLaVA's projector, as the backends load them.
+
+    share: how far the language model's weights are from the base (0) to the trained ones (1). In between, less is
+    forgotten than was learnt (WiSE-FT, Wortsman et al. 2022).
+    """
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out, selected_adapters=["default"])
     adapter = out / ADAPTER[1]
@@ -96,6 +100,7 @@ def ship(model: Any, out: Path, base_model: str = EMBEDDED) -> None:
     elif any(PROJECTION in name for name, _ in model.named_modules()):
         save_projector(model.get_base_model(), out / PROJECTOR)
     rest = {name: value for name, value in tensors.items() if PROJECTION not in name}
+    rest |= {name: value * share for name, value in rest.items() if "lora_B" in name}
     save_file(rest, adapter, metadata={"format": "pt"})
     config = json.loads((out / ADAPTER[0]).read_text())
     name = "llava" if base_model == EMBEDDED else base_model

@@ -49,6 +49,7 @@ class DataArguments:
     )
     remember: float = field(default=2.0, metadata={"help": "weight of the KL divergence from the base on it"})
     shipped: Path | None = field(default=None, metadata={"help": "also save adapter and projector here"})
+    share: float = field(default=1.0, metadata={"help": "of the adapter's strength that --shipped keeps"})
 
 
 def conversation(views: list[View], case: Case, rng: Random) -> list[dict[str, Any]]:
@@ -138,7 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
     finished = trained(trainer, data.minutes)
     trainer.save_model(config.output_dir)
     if data.shipped is not None:
-        ship(trainer.model, data.shipped, base.base_model)
+        ship(trainer.model, data.shipped, base.base_model, data.share)
     if not finished:
         raise SystemExit(UNFINISHED)
 

@@ -28,9 +28,10 @@ import yaml
 from forensic_chat.data.protocol import answer_prefix
 from forensic_chat.errors import ForensicChatError, UsageError
 from forensic_chat.imaging.views import View
+from forensic_chat.mllm.asking import asked_for_claims
 from forensic_chat.mllm.backends.base import Backend, Conversation
 from forensic_chat.mllm.backends.transformers import TransformersBackend
-from forensic_chat.mllm.grammar import rationale_pattern
+from forensic_chat.mllm.grammar import chosen_pattern
 from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, TOWER, assemble
 from forensic_chat.mllm.prompts import opening
 from forensic_chat.telling import MOST_TOKENS, drafted
@@ -90,14 +91,20 @@ def ask(backend: Backend, record: Examined, views: Sequence[View]) -> dict[str, 
     turn = opening(views, record.size, record.findings, record.regions)
     conversation = Conversation([view.pixels for view in views], [turn])
     prefix = answer_prefix(record.label, record.probabilities)
-    start, worked, first, text = time.perf_counter(), time.process_time(), None, ""
-    pattern = rationale_pattern(record.case())
+    start, worked, first = time.perf_counter(), time.process_time(), None
     likely = drafted(record.case())
-    for piece in backend.generate(
-        conversation, prefix=prefix, pattern=pattern, likely=likely, max_new_tokens=MOST_TOKENS
-    ):
-        first = first or time.perf_counter() - start
-        text += piece
+
+    def write(begun: str, pattern: str) -> str:
+        nonlocal first
+        text = ""
+        for piece in backend.generate(
+            conversation, prefix=begun, pattern=pattern, likely=likely, max_new_tokens=MOST_TOKENS
+        ):
+            first = first or time.perf_counter() - start
+            text += piece
+        return text
+
+    text = asked_for_claims(write, record.case(), prefix, any_words=backend.any_words)
     whole, worked = time.perf_counter() - start, time.process_time() - worked
     return {
         "text": text,
@@ -133,7 +140,7 @@ def complete(asked: Stage, images: Images, path: Path) -> list[Line]:
 
 def _maker(asked: Stage, record: Examined) -> str:
     content = [asked.name, asked.maker, record.model_dump_json(), ASKED[0][0], str(MOST_TOKENS)]
-    content.append(rationale_pattern(record.case()))
+    content.append(chosen_pattern(record.case()))
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

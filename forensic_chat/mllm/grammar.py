@@ -31,19 +31,26 @@ _BLOCK = "8x8"
 _DECIMALS = range(5)
 
 
-def rationale_pattern(
-    case: Case, told: Collection[str] = (), most: int = MOST_CLAIMS, *, any_words: bool = False
-) -> str:
-    """Of two to `most` lines "- claim" about what `mllm.prompts.context` lists, but for the findings and regions that
-    are `told`; one, where a single finding is left or no more is wanted. A claim is a sentence of `data.sayings`,
-    unless `any_words` will do."""
-    findings = [finding for finding in case.findings[:MOST_FINDINGS] if finding.id not in told]
-    regions = [region for region in case.regions[:MOST_REGIONS] if region.id not in told]
-    about = findings, regions
-    claims = claim_patterns(*about, case.label) if any_words else [*_sayings(case, *about)]
+def rationale_pattern(case: Case, told: Collection[str] = (), most: int = MOST_CLAIMS) -> str:
+    """Of two to `most` lines "- claim", in any words, about what `mllm.prompts.context` lists, but for the findings and
+    regions that are `told`; one, where a single finding is left or no more is wanted."""
+    claims = claim_patterns(*_left(case, told), case.label)
     claim = f"- (?:{'|'.join(claims)})"
     least = 1 if len(claims) > 1 and most > 1 else 0
     return rf"{claim}(?:\n{claim}){{{least},{most - 1}}}"
+
+
+def chosen_pattern(case: Case, told: Collection[str] = ()) -> str:
+    """Of one such line whose claim is a sentence of `data.sayings`; empty where all is told."""
+    sayings = [*_sayings(case, *_left(case, told))]
+    return f"- (?:{'|'.join(sayings)})" if sayings else ""
+
+
+def _left(case: Case, told: Collection[str]) -> tuple[list[Finding], list[Region]]:
+    return (
+        [finding for finding in case.findings[:MOST_FINDINGS] if finding.id not in told],
+        [region for region in case.regions[:MOST_REGIONS] if region.id not in told],
+    )
 
 
 def _sayings(case: Case, findings: Sequence[Finding], regions: Sequence[Region]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from forensic_chat.data.followups import FOLLOW_UPS
 from forensic_chat.data.rationales import rationale
 from forensic_chat.encoder.tower import Tower
 from forensic_chat.mllm.backends.greedy import Form
-from forensic_chat.mllm.grammar import rationale_pattern, reply_pattern
+from forensic_chat.mllm.grammar import chosen_pattern, reply_pattern
 from forensic_chat.weights.graph import TAPPED_BLOCKS
 from forensic_chat.weights.progress import silent
 
@@ -133,11 +133,11 @@ def test_answers_about_any_examination_can_be_held_to_their_form(bases: dict[str
     scores = torch.zeros(len(tokenizer))
     for _ in range(12):
         case = random_examination(rng)
-        claims = "\n".join(f"- {claim}" for claim in rationale(case, rng))
+        claims = [f"- {claim}" for claim in rationale(case, rng)]
         reply = next(kind for kind in FOLLOW_UPS if kind.kind == "why").answer(case, rng)
         about = case.findings, case.regions, case.label
         for text, pattern in (
-            (claims, rationale_pattern(case)),
+            *((claim, chosen_pattern(case)) for claim in claims),
             (reply, reply_pattern(*about, case.probabilities)),
         ):
             form = Form(tokens, pattern)

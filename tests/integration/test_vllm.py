@@ -51,7 +51,7 @@ def test_it_is_the_model_that_transformers_runs(backend: VllmBackend) -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_a_rationale_is_held_to_the_findings(backend: VllmBackend, seed: int) -> None:
     said = case(seed)
-    pattern = rationale_pattern(said, any_words=True)
+    pattern = rationale_pattern(said)
     claims = claim_patterns(said.findings, said.regions, said.label)
     prefix = answer_prefix(said.label, said.probabilities)
     answer = "".join(

@@ -16,9 +16,9 @@ from forensic_chat import Examiner
 from forensic_chat.data.protocol import answer_prefix
 from forensic_chat.imaging.intake import take_in
 from forensic_chat.judgement import Judgement, judge
+from forensic_chat.mllm.asking import asked_for_claims
 from forensic_chat.mllm.backends.base import LIKELY
 from forensic_chat.mllm.backends.transformers import TransformersBackend
-from forensic_chat.mllm.grammar import rationale_pattern
 from forensic_chat.telling import MOST_TOKENS, case_of, drafted, open_conversation
 
 EXAMPLES = Path(forensic_chat.ui.__path__[0]) / "examples"
@@ -28,15 +28,19 @@ def written(backend: TransformersBackend, judgement: Judgement, guessing: bool) 
     """A rationale, and the seconds that it took."""
     conversation, verdict = open_conversation(judgement), judgement.verdict
     backend.verdict_probabilities(conversation)
-    start = time.perf_counter()
-    pieces = backend.generate(
-        conversation,
-        prefix=answer_prefix(verdict.label, verdict.probabilities),
-        pattern=rationale_pattern(case_of(judgement)),
-        likely=drafted(case_of(judgement)) if guessing else (),
-        max_new_tokens=MOST_TOKENS,
-    )
-    return "".join(pieces), time.perf_counter() - start
+    case, start = case_of(judgement), time.perf_counter()
+    likely = drafted(case) if guessing else ()
+
+    def write(begun: str, pattern: str) -> str:
+        return "".join(
+            backend.generate(
+                conversation, prefix=begun, pattern=pattern, likely=likely, max_new_tokens=MOST_TOKENS
+            )
+        )
+
+    prefix = answer_prefix(verdict.label, verdict.probabilities)
+    text = asked_for_claims(write, case, prefix, any_words=backend.any_words)
+    return text, time.perf_counter() - start
 
 
 def main() -> int:

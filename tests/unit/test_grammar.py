@@ -11,7 +11,7 @@ from forensic_chat.data.dialogues import random_examination
 from forensic_chat.data.followups.kinds import FOLLOW_UPS
 from forensic_chat.data.rationales import rationale
 from forensic_chat.data.sentences import phrases
-from forensic_chat.mllm.grammar import claim_patterns, rationale_pattern, reply_pattern
+from forensic_chat.mllm.grammar import chosen_pattern, claim_patterns, rationale_pattern, reply_pattern
 from forensic_chat.schema import Finding, Label, Probabilities, Region, Supports
 from tests.factories import case, finding
 
@@ -156,17 +156,15 @@ HIGH = of_one("encoder.synthetic", 0.97, "synthetic", 0.97)
 def test_a_small_model_chooses_among_sentences_for_what_a_finding_shows(
     text: str, about: Case, fits: bool
 ) -> None:
-    lines = f"- {text} [E1]\n- {EMPTY} [E2]"
-    assert (re.fullmatch(rationale_pattern(about), lines) is not None) == fits
+    assert (re.fullmatch(chosen_pattern(about), f"- {text} [E1]") is not None) == fits
 
 
 def test_what_was_told_is_not_told_again() -> None:
     about = of_one("jpeg.ghost", 0)
     claims = ["- No compression ghost was found: the map measures 0 [E1]", f"- {EMPTY} [E2]"]
-    assert [re.fullmatch(rationale_pattern(about, {"E1"}, most=1), line) is not None for line in claims] == [
-        False,
-        True,
-    ]
+    for pattern in (rationale_pattern(about, {"E1"}, most=1), chosen_pattern(about, {"E1"})):
+        assert [re.fullmatch(pattern, line) is not None for line in claims] == [False, True]
+    assert chosen_pattern(about, {finding.id for finding in about.findings}) == ""
 
 
 def test_a_region_that_is_not_listed_cannot_be_cited() -> None:
@@ -186,9 +184,7 @@ def test_all_that_code_writes_fits() -> None:
     rng = Random(11)
     for _ in range(100):
         case = random_examination(rng)
-        forms = [
-            re.compile(rationale_pattern(case, most=1, any_words=any_words)) for any_words in (False, True)
-        ]
+        forms = [re.compile(form) for form in (rationale_pattern(case, most=1), chosen_pattern(case))]
         for line in rationale(case, rng):
             assert all(form.fullmatch(f"- {line}") for form in forms), (case.label, line)
 

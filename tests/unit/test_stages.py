@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from forensic_chat.mllm.backends.scripted import ScriptedBackend
 from forensic_chat.schema import CLASSES
@@ -207,6 +209,18 @@ def test_the_command_compares_models(tmp_path: Path, monkeypatch: pytest.MonkeyP
     sizes = (tmp_path / "out" / "answers.jsonl").stat().st_size
     assert stages.main([str(value) for value in given]) == 0
     assert (tmp_path / "out" / "answers.jsonl").stat().st_size == sizes
+
+
+def test_a_share_of_the_adapter_is_shipped_and_the_whole_projector(tmp_path: Path) -> None:
+    model = lora_of(tiny_llava()[0])
+    for name, value in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.ones_(value)
+    ship(model, tmp_path / "whole")
+    ship(model, tmp_path / "half", share=0.5)
+    whole, half = (load_file(tmp_path / name / stages.ADAPTER[1]) for name in ("whole", "half"))
+    assert all(half[name].equal(value * (0.5 if "lora_B" in name else 1)) for name, value in whole.items())
+    assert len({(tmp_path / name / stages.PROJECTOR).read_bytes() for name in ("whole", "half")}) == 1
 
 
 def lora_of(model: Any) -> Any:

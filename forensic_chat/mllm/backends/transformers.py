@@ -59,6 +59,7 @@ class TransformersBackend:
                 "use another one"
             )
         self._read: _Read | None = None
+        self._guessed: tuple[tuple[str, ...], Guesses | None] = (), None
         self._lock = threading.Lock()
 
     @classmethod
@@ -132,8 +133,7 @@ class TransformersBackend:
             if stop.now():
                 return
             ids, fast = list(prompt.ids), self._processor.tokenizer.backend_tokenizer
-            texts = [encoding.ids for encoding in fast.encode_batch(list(likely), add_special_tokens=False)]
-            guesses, decoded = Guesses([ids, *texts]), DecodeStream(skip_special_tokens=True)
+            guesses, decoded = self._guesses(ids, tuple(likely)), DecodeStream(skip_special_tokens=True)
             tokens = written(self._model, ids, cache, most=most, guesses=guesses, form=form, stopped=stop.now)
             try:
                 for token in tokens:
@@ -149,6 +149,16 @@ class TransformersBackend:
             raise BackendUnavailable(
                 "the language model failed while writing; free some memory, or leave the rationale out"
             ) from error
+
+    def _guesses(self, ids: list[int], likely: tuple[str, ...]) -> Guesses:
+        """From what the model reads and what it is likely to write; the last ones are kept for the next claim."""
+        texts, guesses = self._guessed
+        if guesses is None or not likely or texts != likely:
+            fast = self._processor.tokenizer.backend_tokenizer
+            encoded = fast.encode_batch(list(likely), add_special_tokens=False)
+            guesses = Guesses([ids, *(encoding.ids for encoding in encoded)])
+            self._guessed = likely, guesses
+        return guesses
 
     @cached_property
     def _tokens(self) -> Any:
