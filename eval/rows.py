@@ -208,11 +208,18 @@ def made_by(models: dict[str, str], decides: Sequence[str] = DECIDES) -> str:
     don't count."""
     package, here = Path(forensic_chat.__file__).parent, Path(__file__).parent
     roots = [*(package / part for part in decides), *(here / part for part in _MEASURES)]
-    files = [path for root in roots for path in ([root] if root.is_file() else sorted(root.rglob("*.py")))]
+    kinds = (".py", ".txt")
+    files = [
+        path
+        for root in roots
+        for path in ([root] if root.is_file() else sorted(root.rglob("*")))
+        if path.suffix in kinds
+    ]
     digest = hashlib.sha256(json.dumps(models, sort_keys=True).encode())
     digest.update((package / "evidence" / "calibration.json").read_bytes())
     for path in files:
-        digest.update(_meaning(path.read_text("utf-8")).encode())
+        text = path.read_text("utf-8")
+        digest.update((_meaning(text) if path.suffix == ".py" else text).encode())
     return digest.hexdigest()
 
 

@@ -35,6 +35,7 @@ SPEAKS = (
     "data/protocol.py",
     "data/questions",
     "data/rationales.py",
+    "data/sayings.py",
     "data/sentences",
     "data/statements.py",
     "data/terms.py",
