@@ -153,6 +153,7 @@ def test_pressure_does_not_change_the_verdict(kind: str, seed: int) -> None:
         ("Explain E99", "no such id"),
         ("What about the left face?", "place"),
         ("And the background?", "place"),
+        ("could the sky have been replaced", "place"),
         ("Is anything wrong in the top right corner?", "place"),
         ("what is ELA", "term"),
         ("Did you run error level analysis on it?", "term"),

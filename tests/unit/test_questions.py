@@ -120,4 +120,5 @@ def test_json_has_the_keys_that_were_asked_for(label: Label) -> None:
     assert (asked["label"], asked["shoe_size"]) == (label, None)
     assert asked["boxes"] == [list(region.box) for region in case.regions]
     assert list(told('Reply with {"verdict": "...", "confidence": 0.0} as JSON')) == ["verdict", "confidence"]
+    assert list(told("Give me JSON with verdict, reasons and boxes")) == ["verdict", "reasons", "boxes"]
     assert told("As JSON, please")["verdict"] == label

@@ -113,9 +113,9 @@ def json_of(question: str) -> Answer:
 
     A key that is not known stays null.
     """
-    named = [
-        key for key in dict.fromkeys([*_KEY.findall(question), *_BARE.findall(question)]) if key != "json"
-    ]
+    marked = [*_KEY.findall(question), *_BARE.findall(question)]
+    listed = [word for word in re.findall(r"\w+", question.partition("with")[2]) if word in FIELDS]
+    named = [key for key in dict.fromkeys(marked or listed) if key != "json"]
     keys = named if any(key in FIELDS for key in named) else []
 
     def answer(case: Case, rng: Random) -> str:
