@@ -19,7 +19,7 @@ from forensic_chat.data.followups.saying import (
     verdict,
 )
 from forensic_chat.data.protocol import quotable, suspicious
-from forensic_chat.data.rationales import special
+from forensic_chat.data.rationales import inside, special
 from forensic_chat.data.statements import state
 from forensic_chat.schema import Label
 
@@ -60,7 +60,7 @@ def one_sentence(case: Case, rng: Random) -> str:
     if case.label != "real" and not suspicious(first):
         return verdict(case, rng)
     shown = state(first, case, rng)
-    return f"Verdict {case.label}: " + stop(shown[0].lower() + shown[1:] if shown[1:2].islower() else shown)
+    return f"Verdict {case.label}: " + stop(inside(shown))
 
 
 def bullets(case: Case, rng: Random) -> str:

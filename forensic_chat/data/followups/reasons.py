@@ -13,7 +13,7 @@ from forensic_chat.data.followups.saying import (
     verdict,
 )
 from forensic_chat.data.protocol import SCORES, suspicious
-from forensic_chat.data.rationales import special
+from forensic_chat.data.rationales import inside, special
 from forensic_chat.data.statements import both_scores, limit, located, real_version, rule, state
 from forensic_chat.schema import Label
 
@@ -121,7 +121,7 @@ def why(case: Case, rng: Random) -> str:
     opener = rng.choice(
         ("Because of what was measured", "These findings carry the verdict", "For these reasons")
     )
-    return opener + ": " + join(*states(shown, case, rng), tail)
+    return opener + ": " + inside(join(*states(shown, case, rng), tail))
 
 
 def how_sure(case: Case, rng: Random) -> str:
@@ -138,7 +138,7 @@ def how_sure(case: Case, rng: Random) -> str:
         opener = rng.choice(("It only leans that way.", "Not very sure."))
     shown = leading(case)[:1]
     doubts = [finding for finding in [*case.doubts(), *opposing(case, rng)] if finding not in shown][:1]
-    other = "On the other side: " + join(*states(doubts, case, rng)) if doubts else None
+    other = "On the other side: " + inside(join(*states(doubts, case, rng))) if doubts else None
     caution = rng.choice(("It is a probability, not proof", "I can be wrong", "A probability is no proof"))
     return f"{opener} {verdict(case, rng)} ".lstrip() + join(*states(shown, case, rng), other, caution)
 
@@ -157,7 +157,7 @@ def strongest(case: Case, rng: Random) -> str:
     """The finding that weighs most."""
     first = leading(case)[0]
     opener = rng.choice((f"{first.id} weighs most", f"The strongest is {first.id}", f"That is {first.id}"))
-    return f"{opener}: " + join(state(first, case, rng))
+    return f"{opener}: " + inside(join(state(first, case, rng)))
 
 
 def least_sure(case: Case, rng: Random) -> str:
@@ -167,7 +167,7 @@ def least_sure(case: Case, rng: Random) -> str:
         quiet = [finding for finding in case.findings if lowers_trust(finding)] or special(case, rng, 1)
         return join("The findings that say nothing either way", *states(quiet[:1], case, rng))
     weakest = min(shown, key=lambda finding: finding.strength)
-    return f"{weakest.id} counts least: " + join(state(weakest, case, rng))
+    return f"{weakest.id} counts least: " + inside(join(state(weakest, case, rng)))
 
 
 def speaks_against(case: Case, rng: Random) -> str:
@@ -178,7 +178,7 @@ def speaks_against(case: Case, rng: Random) -> str:
         return join("Nothing that was measured speaks against it; what was not measured may", *limits[:1])
     if case.label == "inconclusive":
         shown = [*leading(case)[:1], *[finding for finding in found if finding not in leading(case)[:1]]]
-        return "There is something on both sides: " + join(*states(shown[:2], case, rng))
+        return "There is something on both sides: " + inside(join(*states(shown[:2], case, rng)))
     if any(finding.supports != "neutral" for finding in found) or case.label == "real":
         opener = rng.choice(("Against the verdict", "On the other side", "This does not fit"))
     else:
@@ -231,7 +231,7 @@ def next_steps(case: Case, rng: Random) -> str:
     first, second = rng.sample(_STEPS[case.label], 2)
     if case.regions and case.label != "synthetic":
         look = rng.choice(("Begin with this place", "First look at this place at full size"))
-        return f"{look}: " + join(located(case.regions[0], case, rng), first)
+        return f"{look}: " + inside(join(located(case.regions[0], case, rng), first))
     reason = case.of("provenance.c2pa")[:1] if rng.random() < 0.4 else case.doubts()[:1]
     return join(first, second, *states(reason, case, rng))
 

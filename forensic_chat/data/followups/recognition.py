@@ -86,8 +86,8 @@ _THINGS = (
 )
 _ABOUT = re.compile(
     r"^\W*(?:(?:and|but|so|ok|okay|well)\W+)*(?:what about|how about|and) (?:the|that|this|his|her) [\w ]+\W*$"
-    rf"|\b(?:the|that|this|those|these|his|her|my) (?:\w+ )?(?:{_THINGS})\b.*\b(?:edited|fake|pasted|added|changed|altered"
-    r"|inserted|generated|photoshopped|manipulated|replaced|removed|erased|moved|swapped|real)\b"
+    rf"|\b(?:the|that|this|those|these|his|her|my) (?:\w+ )?(?:{_THINGS})\b.*\b(?:edited|fake|pasted|added|changed"
+    r"|altered|inserted|generated|photoshopped|manipulated|replaced|removed|erased|moved|swapped|real)\b"
 )
 _SAID = re.compile(
     r"\byou(?:['’]ve| have)?(?: just| already| also| even| yourself| not)* "
