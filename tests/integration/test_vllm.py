@@ -11,9 +11,10 @@ import pytest
 
 from forensic_chat.data.protocol import answer_prefix
 from forensic_chat.errors import BackendUnavailable
+from forensic_chat.mllm.asking import asked_for_claims
 from forensic_chat.mllm.backends.transformers import TransformersBackend
 from forensic_chat.mllm.backends.vllm import VllmBackend
-from forensic_chat.mllm.grammar import claim_patterns, rationale_pattern
+from forensic_chat.mllm.grammar import chosen_pattern, claim_patterns, rationale_pattern
 from forensic_chat.mllm.prompts import Turn, follow_up
 from forensic_chat.telling import MOST_TOKENS
 from tests import real_vllm
@@ -61,6 +62,22 @@ def test_a_rationale_is_held_to_the_findings(backend: VllmBackend, seed: int) ->
     assert len(whole) >= 2
     for line in whole:
         assert any(re.fullmatch(f"- {claim}", line) for claim in claims), line
+
+
+def test_it_chooses_its_claims_as_the_embedded_backend_does(backend: VllmBackend) -> None:
+    said = case(1)
+
+    def write(begun: str, pattern: str) -> str:
+        pieces = backend.generate(
+            conversation(said), prefix=begun, pattern=pattern, max_new_tokens=MOST_TOKENS
+        )
+        return "".join(pieces)
+
+    prefix = answer_prefix(said.label, said.probabilities)
+    lines = asked_for_claims(write, said, prefix, any_words=backend.any_words).splitlines()
+    assert len(lines) >= 2
+    assert all(re.fullmatch(chosen_pattern(said), line) for line in lines)
+    assert len({line[line.rindex(" [") :] for line in lines}) == len(lines)
 
 
 def test_a_server_killed_in_mid_answer_costs_that_answer_only(backend: VllmBackend) -> None:

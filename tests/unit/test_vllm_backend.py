@@ -170,6 +170,14 @@ def test_a_server_of_another_model_is_named(server: AttachedServer) -> None:
         answer(VllmBackend(server), asking("Why?"))
 
 
+def test_the_embedded_model_chooses_its_claims_and_another_writes_them() -> None:
+    names = ("forensic-chat", "Qwen/Qwen2.5-VL-7B-Instruct")
+    assert [VllmBackend(AttachedServer("http://127.0.0.1:9", name, "")).any_words for name in names] == [
+        False,
+        True,
+    ]
+
+
 def test_an_absent_server_is_named() -> None:
     backend = VllmBackend(AttachedServer("http://127.0.0.1:9", "m", "none"))
     with pytest.raises(BackendUnavailable, match=r"http://127\.0\.0\.1:9 does not answer"):

@@ -48,7 +48,9 @@ class Backend(Protocol):
     """
 
     concurrent: bool
-    any_words: bool
+
+    @property
+    def any_words(self) -> bool: ...
 
     @property
     def models(self) -> dict[str, str]:

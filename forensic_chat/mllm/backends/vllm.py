@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from forensic_chat.errors import BackendUnavailable, UsageError
 from forensic_chat.mllm.backends.base import Conversation, cancelled, too_late
 from forensic_chat.mllm.backends.repeats import RepeatGuard
-from forensic_chat.mllm.backends.vllm_server import Server, server
+from forensic_chat.mllm.backends.vllm_server import MODEL, Server, server
 from forensic_chat.mllm.prompts import messages
 from forensic_chat.schema import CLASSES
 
@@ -43,7 +43,6 @@ class VllmBackend:
     """
 
     concurrent = True
-    any_words = True
 
     def __init__(self, asked: Server, *, silence: float = SILENCE) -> None:
         self._server, self._silence = asked, silence
@@ -66,6 +65,11 @@ class VllmBackend:
                 "`vllm` needs the openai client: pip install 'forensic-chat[vllm-client]'"
             ) from None
         return cls(server(progress))
+
+    @property
+    def any_words(self) -> bool:
+        """As `Backend.any_words`: only the embedded model goes by its name."""
+        return self._server.model != MODEL
 
     @property
     def models(self) -> dict[str, str]:
