@@ -79,7 +79,7 @@ def _load(folders: list[Path]) -> tuple[Backend, Callable[[str], int]]:
 
 
 def views_alone(views: Sequence[View]) -> Conversation:
-    """Overview and crops under the one-word question of stage 1. No findings, sizes, boxes or trace map: the answer
+    """Overview and crops under the one-word question of that stage. No findings, sizes, boxes or trace map: the answer
     depends on the views and on nothing else."""
     seen = [view for view in views if view.name != TRACE_MAP]
     turn = alone([view.name for view in seen], ASKED[0][0])

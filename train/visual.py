@@ -1,4 +1,4 @@
-"""Stage 1: teach the language model's vision tower to see traces, the language model frozen, by TRL.
+"""The stage of seeing: teach the language model's vision tower to see traces, the language model frozen, by TRL.
 
     accelerate launch -m train.visual --config configs/embedded/visual.yaml --corpus DIR --autoencoders DIR
         --output_dir DIR
