@@ -1,4 +1,4 @@
-"""The stage of seeing, for two CPU cores: teach the projector to carry what the frozen tower sees into the language model.
+"""The stage of seeing, for two CPU cores: teach the projector to carry what the tower sees into the language model.
 
     python -m train.seeing --corpus DIR [DIR ...] --out DIR [--start FOLDER ...] [--held DIR] [--minutes 100]
 
