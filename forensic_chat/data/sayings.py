@@ -1,5 +1,5 @@
-"""All that code may say of a finding, a region or the two scores in a rationale, word for word: what a small language
-model chooses from.
+"""All that code may say of a finding or the two scores in a rationale, word for word: what a small language model
+chooses from, beside the places of regions (`data.statements.places`).
 
 One that may use any words mixes sentences up: it calls a high score low, or speaks of a ghost and cites the grid.
 Held to these it still chooses what to say, of what, in which order.
@@ -8,11 +8,11 @@ Held to these it still chooses what to say, of what, in which order.
 from collections.abc import Iterable
 
 from forensic_chat.data.case import Case
-from forensic_chat.data.protocol import SCORES, percent, place, strength_word, suspicious, written
+from forensic_chat.data.protocol import SCORES, place, strength_word, suspicious, written
 from forensic_chat.data.rationales import OPEN
 from forensic_chat.data.sentences import FAKE, HOW, phrases
-from forensic_chat.data.statements import REGION, limits, named, on_both_scores, stated
-from forensic_chat.schema import Finding, Region
+from forensic_chat.data.statements import limits, named, on_both_scores, stated
+from forensic_chat.schema import Finding
 
 
 def of_finding(finding: Finding, case: Case) -> list[str]:
@@ -35,19 +35,6 @@ def around(finding: Finding, case: Case) -> list[str]:
     if suspicious(finding) and case.label == "inconclusive":
         texts += (named(text, finding) for text in OPEN)
     return _filled(texts, finding, [""])
-
-
-def of_region(region: Region, case: Case) -> list[str]:
-    """Where it lies."""
-    x0, y0, x1, y1 = region.box
-    known = {
-        "r": region.id,
-        "where": place(region.box, case.image_size),
-        "area": percent(region.area),
-        "box": _edges(region.box),
-        "size": f"{x1 - x0} x {y1 - y0}",
-    }
-    return _unique(text.format(**known) for text in REGION)
 
 
 def of_scores(case: Case) -> list[str]:

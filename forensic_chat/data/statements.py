@@ -89,15 +89,21 @@ def cited(sentence: str, *findings: Finding, region: bool = False) -> str:
 
 def located(region: Region, case: Case, rng: Random) -> str:
     """Where a region lies, cited."""
+    return f"{rng.choice(places(region, case))} [{region.id}]"
+
+
+def places(region: Region, case: Case) -> list[str]:
+    """Where a region lies, in every wording."""
     x0, y0, x1, y1 = region.box
-    text = rng.choice(REGION).format(
-        r=region.id,
-        where=place(region.box, case.image_size),
-        area=percent(region.area),
-        box=f"[{x0},{y0},{x1},{y1}]",
-        size=f"{x1 - x0} x {y1 - y0}",
-    )
-    return f"{text[0].upper()}{text[1:]} [{region.id}]"
+    known = {
+        "r": region.id,
+        "where": place(region.box, case.image_size),
+        "area": percent(region.area),
+        "box": f"[{x0},{y0},{x1},{y1}]",
+        "size": f"{x1 - x0} x {y1 - y0}",
+    }
+    texts = (text.format(**known) for text in REGION)
+    return [text[0].upper() + text[1:] for text in texts]
 
 
 def limit(finding: Finding, case: Case, rng: Random) -> str | None:

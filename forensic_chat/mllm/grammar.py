@@ -13,7 +13,8 @@ from string import ascii_lowercase
 from forensic_chat.data.case import Case
 from forensic_chat.data.protocol import SCORES, quotable, says_something, suspicious
 from forensic_chat.data.rationales import LEADS, inside
-from forensic_chat.data.sayings import around, of_finding, of_region, of_scores
+from forensic_chat.data.sayings import around, of_finding, of_scores
+from forensic_chat.data.statements import places
 from forensic_chat.mllm.numbers import foreign_number
 from forensic_chat.mllm.prompts import MOST_FINDINGS, MOST_REGIONS
 from forensic_chat.mllm.verify import called_open_fault, shares
@@ -61,7 +62,7 @@ def _sayings(case: Case, findings: Sequence[Finding], regions: Sequence[Region])
         if texts := around(finding, case):
             yield _said(texts, finding.id)
     for region in regions:
-        yield _said(of_region(region, case), region.id)
+        yield _said(places(region, case), region.id)
     if {finding.id for finding in case.of(*SCORES)} <= {finding.id for finding in findings} and (
         texts := of_scores(case)
     ):
