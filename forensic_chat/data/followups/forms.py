@@ -16,22 +16,10 @@ from forensic_chat.data.rationales import special
 TRIES = 12
 """Wordings of an answer among which one that keeps within a number of words is looked for."""
 BULLETS = 3
-_COUNTS = {
-    name: n
-    for n, name in enumerate(
-        ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 1
-    )
-} | {
-    "a": 1,
-    "a single": 1,
-    "a couple of": 2,
-    "a few": 3,
-    "fifteen": 15,
-    "twenty": 20,
-    "thirty": 30,
-    "forty": 40,
-}
-_COUNTS |= {"fifty": 50, "a hundred": 100}
+_UNITS = "one two three four five six seven eight nine ten eleven twelve"
+_COUNTS = {name: n for n, name in enumerate(_UNITS.split(" "), 1)}
+_COUNTS |= {"a": 1, "a single": 1, "a couple of": 2, "a few": 3, "fifteen": 15, "twenty": 20, "thirty": 30}
+_COUNTS |= {"forty": 40, "fifty": 50, "a hundred": 100}
 _N = rf"(\d{{1,3}}|{'|'.join(sorted(_COUNTS, key=len, reverse=True))})"
 _MOST = (
     r"at most|(?:no|not) more than|max(?:imum)?(?: of)?|up to|under|below|within|(?:fewer|less) than"
@@ -111,7 +99,7 @@ def summed_up(case: Case, rng: Random) -> str:
 def json_of(question: str) -> Answer:
     """The result as a JSON object with the keys that the question names; without any, verdict and confidence.
 
-    A key that is not known stays null.
+    A key that is not known stays null; the confidence of "inconclusive" is the probability of a fake.
     """
     marked = [*_KEY.findall(question), *_BARE.findall(question)]
     listed = [word for word in re.findall(r"\w+", question.partition("with")[2]) if word in FIELDS]
