@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 WEIGHTS_LIMIT = 40 * 2**20
-KINDS = {".py", ".typed", ".json", ".pem", ".md", ".safetensors", ".html", ".css", ".js", ".jpg", ""}
+KINDS = {".py", ".typed", ".json", ".txt", ".pem", ".md", ".safetensors", ".html", ".css", ".js", ".jpg", ""}
 
 
 def main(wheel: Path) -> list[str]:
