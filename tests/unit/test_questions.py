@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from forensic_chat.data.case import Case
 from forensic_chat.data.examinations import random_examination
 from forensic_chat.data.followups import FOLLOW_UPS, recognised
 from forensic_chat.data.followups.forms import Form, form_in
@@ -22,7 +23,7 @@ ALSO = {"bullets": {"form"}, "one sentence": {"form"}, "none": {"off topic"}, "l
 CASE = random_examination(Random(5))
 
 
-def of(label: Label) -> "random_examination":  # type: ignore[valid-type]
+def of(label: Label) -> Case:
     return next(case for k in range(99) if (case := random_examination(Random(k))).label == label)
 
 
