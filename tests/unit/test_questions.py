@@ -101,9 +101,8 @@ def test_an_answer_has_the_form_that_was_asked_for(label: Label) -> None:
         assert len(sentences(said)) <= count
     assert len(told("Five bullets, please").splitlines()) == 5
     assert all(line.startswith("- ") for line in told("Three bullets").splitlines())
-    assert "[E" in told("Two sentences: what speaks against it?") or "Nothing" in told(
-        "Two sentences: what against?"
-    )
+    against = told("Two sentences: what speaks against it?")
+    assert re.search(r"\[E\d+\]|Nothing that was measured", against)
 
 
 @pytest.mark.parametrize("label", get_args(Label))
