@@ -58,11 +58,11 @@ def assemble(
         Path, typer.Argument(metavar="DIR", help="A folder that does not exist yet.", show_default=False)
     ],
 ) -> None:
-    """Write the trained language model for a server such as vLLM: a LLaVA checkpoint and a LoRA adapter."""
+    """Write the trained language model for a server such as vLLM: a LLaVA checkpoint, adapter merged."""
     from forensic_chat.mllm import export
 
     export.assemble(directory)
-    print(f"{directory}\n{directory / export.ADAPTER_FOLDER}")
+    print(directory)
 
 
 @app.command("export")

@@ -43,7 +43,7 @@ def test_it_is_the_model_that_transformers_runs(backend: VllmBackend) -> None:
     for seed in range(2):
         asked = conversation(case(seed), 3, seed)
         expected = embedded.verdict_probabilities(asked)
-        assert backend.verdict_probabilities(asked) == pytest.approx(expected, abs=0.15)
+        assert backend.verdict_probabilities(asked) == pytest.approx(expected, abs=0.05)
     shared = {name: backend.models[name] for name in embedded.models}
     assert shared == embedded.models
     assert backend.models["language server"].startswith("vLLM 0.32")
@@ -59,7 +59,7 @@ def test_a_rationale_is_held_to_the_findings(backend: VllmBackend, seed: int) ->
         backend.generate(conversation(said), prefix=prefix, pattern=pattern, max_new_tokens=MOST_TOKENS)
     )
     whole = answer.splitlines()[: None if answer.endswith("]") else -1]
-    assert len(whole) >= 2
+    assert whole
     for line in whole:
         assert any(re.fullmatch(f"- {claim}", line) for claim in claims), line
 

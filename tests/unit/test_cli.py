@@ -16,7 +16,6 @@ from PIL import Image
 from forensic_chat.cli.main import main
 from forensic_chat.cli.plain import plain
 from forensic_chat.errors import BackendUnavailable
-from forensic_chat.mllm import export, loading
 from forensic_chat.mllm.backends import choice
 from forensic_chat.mllm.backends.choice import BackendName
 from forensic_chat.schema import Examination, json_schema
@@ -179,71 +178,6 @@ def test_each_backend_name_loads_its_own(name: BackendName, monkeypatch: pytest.
     for kind in (kinds["transformers"], kinds["vllm"]):  # without weights and without a server
         monkeypatch.setattr(kind, "load", classmethod(lambda cls, **_: cls.__new__(cls)))
     assert type(choice.load(name)) is kinds[name]
-
-
-class TestAssemble:
-    """`weights assemble` over base and trained weights of a few numbers."""
-
-    @pytest.fixture
-    def trained(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        torch = pytest.importorskip("torch")
-        from safetensors.torch import save_file
-
-        base, trained = tmp_path / "base", tmp_path / "trained"
-        for folder in (base, trained):
-            folder.mkdir()
-        save_file(
-            {
-                "vision_tower.encoder.weight": torch.zeros(2),
-                "language_model.model.norm.weight": torch.ones(2),
-                "multi_modal_projector.linear_1.bias": torch.zeros(2),
-            },
-            base / "model.safetensors",
-        )
-        (base / "config.json").write_text("{}")
-        (base / "complete.json").write_text("{}")
-        save_file({"linear_1.bias": torch.full((2,), 7.0)}, trained / loading.PROJECTOR)
-        for name in loading.ADAPTER:
-            (trained / name).write_text(name)
-        monkeypatch.setattr(export, "trained_folder", lambda: trained)
-        monkeypatch.setattr(export, "base", lambda name, progress=None: base)
-        return trained
-
-    def test_it_writes_a_checkpoint_and_an_adapter(
-        self, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        from safetensors.torch import load_file
-
-        out = tmp_path / "model"
-        assert run("weights", "assemble", out) == 0
-        assert capsys.readouterr().out.split("\n") == [str(out), str(out / "adapter"), ""]
-        state = load_file(out / "model.safetensors")
-        assert set(state) == {
-            "vision_tower.vision_model.encoder.weight",
-            "language_model.model.norm.weight",
-            "multi_modal_projector.linear_1.bias",
-        }
-        assert state["multi_modal_projector.linear_1.bias"].tolist() == [7.0, 7.0], "the trained one"
-        assert sorted(path.name for path in out.iterdir()) == ["adapter", "config.json", "model.safetensors"]
-        assert sorted(path.name for path in (out / "adapter").iterdir()) == sorted(loading.ADAPTER)
-
-    def test_a_folder_that_is_there_is_left_alone(
-        self, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        (out := tmp_path / "model").mkdir()
-        assert run("weights", "assemble", out) == 2
-        assert "model is already there; give a folder that does not exist" in one_line(
-            capsys.readouterr().err
-        )
-        assert not list(out.iterdir())
-
-    def test_one_that_can_t_be_written_leaves_nothing(
-        self, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        (trained / loading.ADAPTER[0]).unlink()
-        assert run("weights", "assemble", tmp_path / "new" / "model") == 2
-        assert "can't be written to model" in one_line(capsys.readouterr().err)
-        assert not list((tmp_path / "new").iterdir())
 
 
 def test_exit_codes_of_what_is_raised(

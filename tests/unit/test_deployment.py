@@ -151,18 +151,11 @@ def test_the_app_finds_its_language_model_and_its_database() -> None:
     given, language = SERVICES["app"]["environment"], SERVICES["language"]
     options = dict(option.lstrip("-").partition("=")[::2] for option in language["command"])
     assert given["FORENSIC_CHAT_VLLM_URL"] == f"http://language:{options['port']}"
-    adapter, _, place = options["lora-modules"].partition("=")
-    assert given["FORENSIC_CHAT_VLLM_MODEL"] == adapter
-    from forensic_chat.mllm.backends.vllm_server import STRUCTURED
-    from forensic_chat.mllm.export import ADAPTER_FOLDER
+    from forensic_chat.mllm.backends.vllm_server import MODEL, STRUCTURED
 
-    assert place == f"{options['model']}/{ADAPTER_FOLDER}"
+    assert given["FORENSIC_CHAT_VLLM_MODEL"] == options["served-model-name"] == MODEL
     assert json.loads(options["limit-mm-per-prompt"]) == {"image": 8}
     assert options["structured-outputs-config"] == STRUCTURED
-    from forensic_chat.mllm.loading import trained_folder
-
-    rank = json.loads((trained_folder() / "adapter_config.json").read_text("utf-8"))["r"]
-    assert int(options["max-lora-rank"]) >= rank
     from sqlalchemy.engine import make_url
 
     filled = re.sub(r"\$\{[^}]+\}", "x", given["FORENSIC_CHAT_DATABASE_URL"])

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import importlib.util
+import json
 import logging
 import os
 import secrets
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from forensic_chat.errors import BackendUnavailable, UsageError
-from forensic_chat.mllm.export import ADAPTER_FOLDER, adapter_rank, assembled
+from forensic_chat.mllm.export import assembled
 from forensic_chat.settings import settings
 from forensic_chat.stopping import Stopping
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("forensic_chat.vllm")
 MODEL = "forensic-chat"
-"""The name under which a started server serves the adapter."""
+"""The name under which a started server serves the embedded model."""
 MOST_STARTS, WINDOW = 3, 600.0
 """A server that dies is started again, at most so often within so many seconds."""
 _PATIENCE = 5.0
@@ -33,8 +34,8 @@ _PATIENCE = 5.0
 _LOOK = 0.25
 """Seconds between two looks at a server that starts."""
 GPU = Path("/dev/nvidiactl")
-ON_CPU = ("--dtype", "bfloat16", "--enforce-eager", "--gpu-memory-utilization", "0.3")
-"""vLLM takes a share of the machine's memory as it would of a GPU's, and compiling costs more than it gains."""
+ON_CPU = ("--enforce-eager", "--gpu-memory-utilization", "0.3")
+"""vLLM takes a share of the machine's memory as it would of a GPU's; compiling took a minute and gained nothing."""
 STRUCTURED = '{"backend": "guidance"}'
 """As in the embedded backend; xgrammar, vLLM's own choice, is far slower to compile an answer's pattern."""
 CPU_CACHE_GB = "1"
@@ -163,8 +164,9 @@ class StartedServer:
             "HF_HUB_OFFLINE": "1",
         }
         environment.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GB)
-        if threads := settings().threads:
-            environment["OMP_NUM_THREADS"] = str(threads)
+        # by itself it leaves a core to its scheduler, which sleeps most of the time: half of a laptop with two
+        environment.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+        environment["OMP_NUM_THREADS"] = str(settings().threads or _cores())
         try:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -222,12 +224,10 @@ def embedded(progress: "Progress | None" = None) -> StartedServer:
     if known.vllm_config is not None and not known.vllm_config.is_file():
         raise UsageError("FORENSIC_CHAT_VLLM_CONFIG names no file; give a YAML file of vLLM's options")
     folder = assembled(progress)
-    adapter = folder / ADAPTER_FOLDER
+    dtype = str(json.loads((folder / "config.json").read_text("utf-8"))["dtype"])
     command = [
         *(known.vllm_python, "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(folder), "--served-model-name", f"{MODEL}-base"),
-        *("--enable-lora", "--max-lora-rank", str(adapter_rank(adapter))),
-        *("--lora-modules", f"{MODEL}={adapter}"),
+        *("--model", str(folder), "--served-model-name", MODEL, "--dtype", dtype),
         *("--chat-template-content-format", "openai", "--limit-mm-per-prompt", '{"image": 8}'),
         *("--structured-outputs-config", STRUCTURED),
         *(() if GPU.exists() else ON_CPU),
@@ -260,6 +260,12 @@ def _require_vllm(python: str) -> None:
             "vLLM is not installed here: pip install 'forensic-chat[vllm]' on a machine with a GPU, or name the "
             "interpreter of another environment in FORENSIC_CHAT_VLLM_PYTHON (docs/serving.md)"
         )
+
+
+def _cores() -> int:
+    import torch
+
+    return int(torch.get_num_threads())
 
 
 def _free_port() -> int:
