@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from forensic_chat.api.shared import Shared
 from forensic_chat.api.worker import Worker
 from forensic_chat.errors import UsageError
 from forensic_chat.examiner import Examiner
+from forensic_chat.listening import listen
 from forensic_chat.sessions.database import Full, Unavailable
 from forensic_chat.sessions.store import Store
 from forensic_chat.settings import Settings, settings
@@ -127,7 +127,7 @@ def serve(host: str, port: int, backend: "BackendName | None" = None) -> None:
             "or serve on 127.0.0.1"
         )
     try:
-        listening = socket.create_server((host, port))
+        listening = listen(host, port)
     except (OSError, OverflowError):
         raise UsageError(f"{host} port {port} can't be used; choose another --host or --port") from None
     with listening:

@@ -3,9 +3,11 @@
 import contextlib
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,7 +18,8 @@ from forensic_chat.errors import ForensicChatError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-"""As the shell reports a process that SIGINT or SIGPIPE has ended."""
+TERMINATED = 143
+"""As the shell reports a process that SIGINT, SIGPIPE or SIGTERM has ended."""
 
 app = typer.Typer(
     name="forensic-chat",
@@ -66,7 +69,8 @@ def _root(
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: see the epilog for the codes; 130 after Ctrl-C, 141 after a closed pipe.
+    """Run the command line and exit: see the epilog for the codes; 130 after Ctrl-C, 141 after a closed pipe, 143 after
+    SIGTERM, when what was begun is tidied up all the same: temporary files, a vLLM server.
 
     FORENSIC_CHAT_DEBUG=1 shows traces and library warnings.
     """
@@ -83,12 +87,15 @@ def _run(arguments: Sequence[str]) -> int:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     try:
-        code = app(arguments, standalone_mode=False)
-        sys.stdout.flush()
+        with _terminable():
+            code = app(arguments, standalone_mode=False)
+            sys.stdout.flush()
     except (ForensicChatError, typer.TyperException) as error:
         return _complain(error, debug)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+    except _Terminated:
+        return TERMINATED
     except (BrokenPipeError, SystemExit):  # typer and rich turn a closed pipe into SystemExit
         _discard_output()
         return BROKEN_PIPE
@@ -98,6 +105,27 @@ def _run(arguments: Sequence[str]) -> int:
         _say(f"internal error: {type(error).__name__}; run with FORENSIC_CHAT_DEBUG=1 for the trace")
         return 1
     return code if isinstance(code, int) else 0
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; no `except Exception` may take it for a failure."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises _Terminated, as Ctrl-C raises KeyboardInterrupt; by itself it ends the process on the spot."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _complain(error: ForensicChatError | typer.TyperException, debug: bool) -> int:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from forensic_chat.errors import UsageError
+from forensic_chat.listening import listen
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
@@ -108,6 +109,6 @@ async def _guarded(request: "Request", call: "Callable[[Request], Awaitable[Resp
 
 def _listen(port: int) -> socket.socket:
     try:
-        return socket.create_server((HOST, port))
+        return listen(HOST, port)
     except (OSError, OverflowError):
         raise UsageError(f"port {port} can't be used on this machine; choose another with --port") from None

@@ -10,7 +10,6 @@ import argparse
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import uvicorn
 
 from forensic_chat.api.server import build, open_store
 from forensic_chat.examiner import Examiner
+from forensic_chat.listening import listen
 from forensic_chat.sessions.store import Exchange, Store
 from forensic_chat.settings import Settings
 from tests.fakes import CLAIMS, examination
@@ -194,7 +194,7 @@ def served(examiner: Examiner, folder: Path) -> Iterator[str]:
     """The API over `examiner`, in a thread of this process; its address."""
     limits = Settings(data_dir=folder, api_keys="")
     store = open_store(limits)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listen("127.0.0.1", 0) as listening:
         server = uvicorn.Server(uvicorn.Config(build(examiner, store, limits), log_level="error"))
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()

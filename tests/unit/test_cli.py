@@ -180,6 +180,19 @@ def test_each_backend_name_loads_its_own(name: BackendName, monkeypatch: pytest.
     assert type(choice.load(name)) is kinds[name]
 
 
+def test_a_terminated_command_tidies_up() -> None:
+    program = (
+        "import atexit, time; from forensic_chat.cli import main as cli; atexit.register(print, 'tidied');"
+        "cli.app = lambda *_, **__: (print('running', flush=True), time.sleep(60)); cli.main([])"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        process.terminate()
+        assert process.stdout.read() == "tidied\n"
+    assert process.returncode == 143
+
+
 def test_exit_codes_of_what_is_raised(
     examiner: FakeExaminer, image: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
