@@ -344,7 +344,9 @@ class Dialogue:
         plain: Sequence[str] = [piece for piece in parse_reply(sentence) if isinstance(piece, str)]
         return all(passed(claim) for claim in self._claims(sentence, case.findings, check)) and not any(
             _NOT_THE_MODELS.search(piece)
-            or uncited_fault(piece, case.findings, case.regions, case.label, case.probabilities)
+            or uncited_fault(
+                piece, case.findings, case.regions, case.label, case.probabilities, case.image_size
+            )
             for piece in plain
         )
 
@@ -373,6 +375,7 @@ def _case_of(said: Examination) -> Case:
         said.verdict.probabilities,
         (said.image.width, said.image.height),
         reasons=said.verdict.reasons,
+        file=said.image,
     )
 
 

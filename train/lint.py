@@ -43,7 +43,9 @@ def lint(case: Case, answers: list[str]) -> tuple[int, list[str]]:
     faults, claims = [], 0
     for piece in pieces:
         if isinstance(piece, str):
-            fault = uncited_fault(piece, case.findings, case.regions, case.label, case.probabilities)
+            fault = uncited_fault(
+                piece, case.findings, case.regions, case.label, case.probabilities, case.image_size
+            )
             faults += [f"{piece!r} {fault}"] if fault else []
             continue
         claims += 1

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from forensic_chat.data.protocol import FLOOR, SCORES, says_something, suspicious
 from forensic_chat.data.sentences import phrases
-from forensic_chat.schema import Box, Finding, Label, Probabilities, Region
+from forensic_chat.schema import Box, Finding, ImageInfo, Label, Probabilities, Region
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Case:
 
     `image_size` is (width, height); `truth` the true label, where it is known; `reasons` why the verdict is
     inconclusive; `questions` and `earlier` the follow-ups asked so far and all answers, the first included;
-    `looked` what a second look found that the question asked for, ids as in `findings`.
+    `looked` what a second look found that the question asked for, ids as in `findings`; `file` what is known of the
+    image's file.
     """
 
     findings: Sequence[Finding]
@@ -27,6 +28,7 @@ class Case:
     questions: Sequence[str] = ()
     earlier: Sequence[str] = ()
     looked: Sequence[Finding] = ()
+    file: ImageInfo | None = None
 
     @property
     def certainty(self) -> float:

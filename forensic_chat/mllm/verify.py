@@ -130,17 +130,18 @@ def uncited_fault(
     regions: Sequence[Region],
     label: Label,
     probabilities: Probabilities,
+    image_size: tuple[int, int],
 ) -> str | None:
     """What is wrong with a sentence that cites nothing, or None.
 
-    It may name findings and regions that exist, and the verdict's own numbers. It may neither assert nor deny
-    an artefact, but for what the verdict says, and not contradict the verdict.
+    It may name findings and regions that exist, the verdict's own numbers, and the image's width and height. It may
+    neither assert nor deny an artefact, but for what the verdict says, and not contradict the verdict.
     """
     ids = {*(finding.id for finding in findings), *(region.id for region in regions)}
     for name in _ID.findall(sentence):
         if name not in ids:
             return f"names {name}, which does not exist"
-    if wrong := foreign_number(sentence, [], None, shares(probabilities)):
+    if wrong := foreign_number(sentence, [], None, [*shares(probabilities), *image_size]):
         return f"writes {wrong} and cites nothing for it"
     if label != "real" and called_real(sentence):
         return f"contradicts the verdict, {label}"

@@ -44,7 +44,9 @@ def test_every_sentence_of_every_answer_passes_our_own_checks_and_fits(seeds: ra
             assert follow_up.fitted(answer), (follow_up.kind, answer)
             for piece in parse_reply(answer):
                 if isinstance(piece, str):
-                    fault = uncited_fault(piece, case.findings, case.regions, case.label, case.probabilities)
+                    fault = uncited_fault(
+                        piece, case.findings, case.regions, case.label, case.probabilities, case.image_size
+                    )
                     assert fault is None, (piece, fault)
                 else:
                     claims.append(piece)
@@ -225,9 +227,10 @@ def test_every_word_of_the_field_is_explained_and_tied_to_a_finding() -> None:
     for term in TERMS:
         for piece in parse_reply(term.means):
             assert isinstance(piece, str)
-            assert uncited_fault(piece, case.findings, case.regions, "real", case.probabilities) is None, (
-                piece
-            )
+            assert (
+                uncited_fault(piece, case.findings, case.regions, "real", case.probabilities, case.image_size)
+                is None
+            ), piece
         assert all(any(kind.startswith(nearest) for kind in PHRASES) for nearest in term.kinds)
 
 

@@ -148,6 +148,12 @@ CONVERSATION: dict[str, Answer] = {
         "finding means, or what to check next.",
         "You can ask about the verdict, its reasons, a finding such as E1, a region, or what to do next.",
     ),
+    "privacy": fixed(
+        "The picture is examined where this program runs, and nothing is learned from it. It goes to no other service, "
+        "unless whoever runs the program has attached a language model server of their own. The command line and the "
+        "browser app keep nothing once they end; a server keeps images until they are deleted, a month by default. "
+        "I can't delete anything myself."
+    ),
     "one word": one_word,
     "one sentence": one_sentence,
     "bullets": bullets,

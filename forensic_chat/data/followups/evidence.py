@@ -5,7 +5,7 @@ from random import Random
 from forensic_chat.data.case import Case
 from forensic_chat.data.followups.base import Answer
 from forensic_chat.data.followups.saying import join, leading, states
-from forensic_chat.data.protocol import suspicious
+from forensic_chat.data.protocol import quotable, suspicious
 from forensic_chat.data.sentences import phrases
 from forensic_chat.data.statements import state
 from forensic_chat.data.terms import Term
@@ -71,6 +71,31 @@ def just_compression(case: Case, rng: Random) -> str:
     )
     tail = "A copy that was compressed less would tell more"
     return join(opener, *states([*leading(case)[:1], *handling[:2]], case, rng), tail)
+
+
+def of_file(case: Case, rng: Random) -> str:
+    """The file's format and size, and what compression it shows."""
+    width, height = case.image_size
+    size = f"{width} pixels wide and {height} high"
+    if case.file is None:
+        return join(f"The picture is {size}", *states(case.of("jpeg.quality")[:1], case, rng))
+    called = f'The file "{quotable(case.file.name)}" is {size}, in the format {case.file.format}'
+    hashed = f"Its SHA-256 is {case.file.sha256}"
+    return join(called, *states(case.of("jpeg.quality")[:1], case, rng), hashed)
+
+
+def handled(case: Case, rng: Random) -> str:
+    """That harmless handling is no forgery and mostly not tested for, and what bears on it."""
+    opener = rng.choice(
+        (
+            "Crops, filters, screenshots and scans are no forgeries, and most of them are not tested for",
+            "Whether it was cropped, filtered or taken off a screen is not among the tests",
+            "Harmless handling such as a crop, a filter or a screenshot is mostly not tested for",
+        )
+    )
+    found = case.of("spectrum.resampling", "jpeg.double", "jpeg.quality", "metadata.software")
+    tail = "Handling takes traces away, so the scores say less of a picture that had much of it"
+    return join(opener, *states(found[:3], case, rng), tail)
 
 
 def generator(case: Case, rng: Random) -> str:

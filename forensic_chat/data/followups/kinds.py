@@ -3,7 +3,7 @@
 from forensic_chat.data.followups.base import Answer, FollowUp
 from forensic_chat.data.followups.beyond import BEYOND
 from forensic_chat.data.followups.conversation import CONVERSATION
-from forensic_chat.data.followups.evidence import generator, just_compression, topic
+from forensic_chat.data.followups.evidence import generator, handled, just_compression, of_file, topic
 from forensic_chat.data.followups.looks import LOOKS
 from forensic_chat.data.followups.places import where
 from forensic_chat.data.followups.reasons import (
@@ -97,7 +97,16 @@ OF_A_TEST = frozenset(
     }
 )
 """Kinds that ask for some findings and not for those that carry the verdict."""
-_BY_CODE: dict[str, Answer] = BEYOND | CONVERSATION | LOOKS | {"generator": generator}
+_BY_CODE: dict[str, Answer] = (
+    BEYOND
+    | CONVERSATION
+    | LOOKS
+    | {
+        "generator": generator,
+        "file": of_file,
+        "handling": handled,
+    }
+)
 FOLLOW_UPS: tuple[FollowUp, ...] = tuple(
     FollowUp(kind, wordings, _BY_CODE[kind])
     if kind in _BY_CODE

@@ -75,7 +75,7 @@ OF_ANY = frozenset({"injection", "zoom", "rule", "real version", "strongest", "w
 """Kinds that remain what they are where they name a finding or a region."""
 SUMMED_UP = frozenset({"why", "strongest", "authentic"})
 """Kinds that the verdict with its reasons answers, where an answer of a certain form is wanted."""
-SIDED = frozenset({"zoom", "scene", "content", "identity"})
+SIDED = frozenset({"zoom", "scene", "content", "identity", "handling"})
 """Kinds that remain what they are where they name a side of the picture."""
 OPPOSITE = ({"left", "right"}, {"top", "bottom"})
 """Sides of which a question leaves open the one that it means."""
@@ -88,6 +88,8 @@ _ABOUT = re.compile(
     r"^\W*(?:(?:and|but|so|ok|okay|well)\W+)*(?:what about|how about|and) (?:the|that|this|his|her) [\w ]+\W*$"
     rf"|\b(?:the|that|this|those|these|his|her|my) (?:\w+ )?(?:{_THINGS})\b.*\b(?:edited|fake|pasted|added|changed"
     r"|altered|inserted|generated|photoshopped|manipulated|replaced|removed|erased|moved|swapped|real)\b"
+    r"|^\W*(?:did|have|has) (?:they|he|she|you|some(?:one|body)|any(?:one|body)) (?:add|past|remov|eras|chang|edit"
+    rf"|alter|insert|swap|mov|replac|paint)\w* (?:the|that|this|his|her|those|an?) (?:\w+ )?(?:{_THINGS})\b"
 )
 _SAID = re.compile(
     r"\byou(?:['’]ve| have)?(?: just| already| also| even| yourself| not)* "
