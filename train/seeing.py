@@ -13,8 +13,8 @@ their rationales and holds the model to what it said of it at the start (train.h
 tokens, OUT/projector.safetensors the projector: that with the best AUC on split `val`, less --hold times the divergence
 where it is held, after a few more steps on all tokens, beside the adapter of the last folder of --start that has one;
 OUT/accuracy.json what it reaches there and on `holdout`, sources that no training sees, by all tokens, beside the
-untrained assembly. Exit code 75: stopped after --minutes, the same command goes on; the last steps and what they reach,
-some twenty minutes, are not stopped.
+untrained assembly. --measure trains nothing and writes there what the folders of --start reach. Exit code 75: stopped
+after --minutes, the same command goes on; the last steps and what they reach, some twenty minutes, are not stopped.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
@@ -59,6 +59,8 @@ SPLITS = {"train": 1.0, "val": 0.5, "holdout": 1.5}
 READ_AT_ONCE, BATCH, CHECKED, GUARDED = 64, 16, 240, 3
 """Images between two looks at the clock, in a step, that a checkpoint is measured on, and that the guard against
 shortcuts sees of a source and class."""
+SWAPPED = 100
+"""Times that views are dealt out anew to see what is left."""
 CHECKPOINT, BEST = "checkpoint.pt", "best"
 DRAWN = 24
 """Tokens of a view that a step sees, of 196."""
@@ -229,14 +231,16 @@ def step(asker: Asker, pools: Sequence[Pool], rng: np.random.Generator, drawn: i
 
 
 def figures(images: Sequence[Shown], odds: Floats) -> dict[str, float]:
-    """How well photos and generated images are told apart; `swapped`: when each is given another one's views."""
+    """How well photos and generated images are told apart; `swapped`: when each is given another one's views, on
+    average."""
     made = np.array([image.made for image in images])
-    swapped = odds[np.random.default_rng(0).permutation(len(odds))]
+    rng = np.random.default_rng(0)
+    swapped = [balanced_accuracy_score(made, rng.permutation(odds) > 0) for _ in range(SWAPPED)]
     return {
         "images": len(images),
         "AUC": round(float(roc_auc_score(made, odds)), 4),
         "balanced accuracy": round(float(balanced_accuracy_score(made, odds > 0)), 4),
-        "swapped": round(float(balanced_accuracy_score(made, swapped > 0)), 4),
+        "swapped": round(float(np.mean(swapped)), 4),
     }
 
 
@@ -343,6 +347,7 @@ def main() -> None:
     parser.add_argument("--check", type=int, default=50, help="steps between two looks at split val")
     parser.add_argument("--rate", type=float, default=0.001)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--measure", action="store_true", help="train nothing, measure what --start holds")
     parser.add_argument("--workers", type=int, default=2, help="processes that read images")
     parser.add_argument("--minutes", type=float, default=0, help="stop after so many; 0: at the end")
     args = parser.parse_args()
@@ -350,6 +355,9 @@ def main() -> None:
     images = shown(args.corpus, args.most, args.out)
     if not read_all(images, args.workers, end):
         raise SystemExit(UNFINISHED)
+    if args.measure:
+        measure(images, {"measured": args.start}, args.out)
+        return
     if not (args.out / CHECKPOINT).exists():
         guard(images)
     model, processor = assemble(base("llava"), *args.start)
@@ -362,15 +370,20 @@ def main() -> None:
     for folder in (folder for folder in args.start if (folder / ADAPTER[0]).is_file()):
         for name in ADAPTER:
             shutil.copy(folder / name, args.out)
+    measure(images, {"untrained": (), "trained": (*args.start, args.out)}, args.out)
+
+
+def measure(images: Sequence[Shown], stages: Mapping[str, Sequence[Path]], out: Path) -> None:
+    """Write to out/accuracy.json what the language model with each stage's folders sees by the views alone."""
     reached: dict[str, dict[str, dict[str, float]]] = {}
-    for name, folders in (("untrained", ()), ("trained", (*args.start, args.out))):
+    for name, folders in stages.items():
         asker = Asker(*assemble(base("llava"), *folders))
         for split in ("val", "holdout"):
             if some := measured(images, split):
                 found = figures(some, asker.odds(some, 1))
                 reached.setdefault(split, {})[name] = found
                 print(f"{split}, {name}: {found}", flush=True)
-    (args.out / "accuracy.json").write_text(json.dumps(reached, indent=1) + "\n", "utf-8")
+    (out / "accuracy.json").write_text(json.dumps(reached, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,14 @@ from forensic_chat.mllm.claims import sentences
 from forensic_chat.schema import Label
 
 ASKED = wordings(Path(__file__).with_name("asked.txt").read_text("utf-8"))
-ALSO = {"bullets": {"form"}, "one sentence": {"form"}, "none": {"off topic"}, "language": {"unknown"}}
+ALSO = {
+    "bullets": {"form"},
+    "one sentence": {"form"},
+    "none": {"off topic"},
+    "language": {"unknown"},
+    "file": {"metadata"},
+    "handling": {"compression", "just compression"},
+}
 """What serves a question of a kind as well."""
 CASE = random_examination(Random(5))
 
