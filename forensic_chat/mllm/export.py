@@ -68,7 +68,11 @@ def _write(folder: Path, trained: Path, out: Path) -> None:
     model, _ = loading.assemble(folder, trained)
     with quiet():
         model.save_pretrained(out)
-    save_file(published(load_file(out / _WEIGHTS)), out / _WEIGHTS, metadata={"format": "pt"})
+    saved = (out / _WEIGHTS).rename(
+        out / "saved.safetensors"
+    )  # what is read may be mapped: not to be written over
+    save_file(published(load_file(saved)), out / _WEIGHTS, metadata={"format": "pt"})
+    saved.unlink()
     for file in folder.iterdir():
         if not (out / file.name).exists() and file.name != "complete.json":
             shutil.copyfile(file, out / file.name)

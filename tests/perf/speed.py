@@ -137,7 +137,7 @@ def apart(examiner: Examiner, path: Path) -> dict[str, float]:
     return {
         "decode": timed(partial(take_in, path)),
         "encoder": timed(partial(examiner.encoder.perceive, image.pixels)),
-        "evidence": timed(partial(collect, image)),
+        "evidence": timed(partial(collect, image, None)),
     }
 
 
