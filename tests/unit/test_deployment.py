@@ -12,7 +12,7 @@ import pytest
 import typer
 import yaml
 
-from forensic_chat.cli.main import app
+from forensic_chat.cli.main import TERMINATED, app
 from forensic_chat.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -193,3 +193,4 @@ def test_the_unit_starts_what_there_is_and_can_write_to_its_folder_only() -> Non
     for name, value in {"DynamicUser": "yes", "NoNewPrivileges": "yes", "ProtectSystem": "strict"}.items():
         assert told[name] == value
     assert told["EnvironmentFile"].lstrip("-") in FILES["docs"]
+    assert told["SuccessExitStatus"] == str(TERMINATED), "to be stopped is no failure"
