@@ -41,6 +41,10 @@ STRUCTURED = '{"backend": "guidance"}'
 CPU_CACHE_GB = "1"
 """Keys and values of about 45,000 tokens of the embedded model."""
 
+FEW_CORES = 8
+"""vLLM by itself binds a thread to each core and leaves one to its scheduler, which sleeps most of the time: half of a
+laptop with two. With no more cores than these, or with a number of threads that was set, nothing is bound."""
+
 Check = Callable[[], None]
 """Called while a server is waited for; raises when its caller gives up."""
 
@@ -164,9 +168,10 @@ class StartedServer:
             "HF_HUB_OFFLINE": "1",
         }
         environment.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GB)
-        # by itself it leaves a core to its scheduler, which sleeps most of the time: half of a laptop with two
-        environment.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-        environment["OMP_NUM_THREADS"] = str(settings().threads or _cores())
+        cores = _cores()
+        if threads := settings().threads or (cores if cores <= FEW_CORES else None):
+            environment.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+            environment["OMP_NUM_THREADS"] = str(threads)
         try:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
