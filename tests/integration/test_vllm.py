@@ -49,8 +49,8 @@ def test_it_is_the_model_that_transformers_runs(backend: VllmBackend) -> None:
     assert backend.models["language server"].startswith("vLLM 0.32")
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_rationale_is_held_to_the_findings(backend: VllmBackend, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "least"), [(0, 2), (1, 1)])
+def test_a_rationale_is_held_to_the_findings(backend: VllmBackend, seed: int, least: int) -> None:
     said = case(seed)
     pattern = rationale_pattern(said)
     claims = claim_patterns(said.findings, said.regions, said.label)
@@ -59,7 +59,7 @@ def test_a_rationale_is_held_to_the_findings(backend: VllmBackend, seed: int) ->
         backend.generate(conversation(said), prefix=prefix, pattern=pattern, max_new_tokens=MOST_TOKENS)
     )
     whole = answer.splitlines()[: None if answer.endswith("]") else -1]
-    assert whole
+    assert len(whole) >= least
     for line in whole:
         assert any(re.fullmatch(f"- {claim}", line) for claim in claims), line
 
