@@ -129,20 +129,15 @@ class Template:
 def untuned() -> "Backend":
     """The embedded language model without its LoRA adapter; the projector, without which it sees nothing, is
     the trained one."""
-    from transformers import LlavaForConditionalGeneration, LlavaProcessor
-
     from forensic_chat.mllm.backends.transformers import TransformersBackend
-    from forensic_chat.mllm.loading import FOLDER, PROJECTOR, load_projector
+    from forensic_chat.mllm.loading import FOLDER, PROJECTOR, assemble, load_projector
     from forensic_chat.weights import base, fingerprint, shipped
-    from forensic_chat.weights.convert import quiet
 
     folder = base("llava")
-    with quiet():
-        processor = LlavaProcessor.from_pretrained(str(folder), local_files_only=True)
-        model = LlavaForConditionalGeneration.from_pretrained(str(folder), local_files_only=True)
+    model, processor = assemble(folder)
     load_projector(model, shipped() / FOLDER / PROJECTOR)
     names = {"language": fingerprint(folder), "projector": fingerprint(shipped() / FOLDER)}
-    return TransformersBackend(model.eval(), processor, names)
+    return TransformersBackend(model, processor, names)
 
 
 class Recorded:
