@@ -87,7 +87,8 @@ def tell(
     least two claims is replaced as a whole. A warning says so.
     """
     start = time.perf_counter()
-    conversation = open_conversation(judgement, owner)
+    with check.holding(looking):
+        conversation = open_conversation(judgement, encoder, owner)
     prefix = answer_prefix(judgement.verdict.label, judgement.verdict.probabilities)
     case = case_of(judgement)
     likely, free, writing = drafted(case), backend.any_words, 0.0
@@ -168,13 +169,14 @@ def _read(
     return restated(judgement, masking, verified(judgement, masking, parsed, check), check)
 
 
-def open_conversation(judgement: Judgement, owner: str = "") -> Conversation:
+def open_conversation(judgement: Judgement, encoder: Encoder, owner: str = "") -> Conversation:
     """What the model gets: overview, the most suspicious crops, the trace map, findings, regions, the
     question."""
     perception, image = judgement.perception, judgement.image
-    views = [*perception.views[: 1 + SHOWN_CROPS], trace_map(perception.changes.mask)]
-    turn = opening(views, (image.width, image.height), judgement.findings, judgement.regions)
-    return Conversation([view.pixels for view in views], [turn], owner)
+    seen, traces = perception.views[: 1 + SHOWN_CROPS], trace_map(perception.changes.mask)
+    turn = opening([*seen, traces], (image.width, image.height), judgement.findings, judgement.regions)
+    tokens = [*perception.tokens[: len(seen)], *encoder.look([traces])[1]]
+    return Conversation([view.pixels for view in (*seen, traces)], [turn], owner, tokens)
 
 
 def drafted(case: Case) -> list[str]:

@@ -230,7 +230,8 @@ def perception(
     changes = change_map(np.zeros((8, 12)) if mask is None else mask)
     logits = np.log(np.array([real, synthetic, tampered], np.float32))
     by_mask = tampered if changed is None else changed
-    return Perception(logits, by_mask, changes, [], {}, np.zeros((2, 6), np.float32), familiarity, {})
+    features, tokens = np.zeros((2, 6), np.float32), np.zeros((2, 196, 768), np.float32)
+    return Perception(logits, by_mask, changes, [], {}, features, tokens, familiarity, {})
 
 
 class ColourTower:
@@ -239,6 +240,9 @@ class ColourTower:
     def read(self, views: Sequence[np.ndarray]) -> np.ndarray:
         planes = np.stack(views).astype(np.float32) / 255
         return np.stack([planes.mean((1, 2)), planes.std((1, 2))], axis=1)[:, :, None]
+
+    def look(self, views: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        return self.read(views), np.stack([self.patches(view, [0]) for view in views])
 
     def patches(self, view: np.ndarray, picked: Sequence[int]) -> np.ndarray:
         """(196, 768 a block): the mean colour and spread of each patch, over and over."""
@@ -308,7 +312,7 @@ class SpotEncoder:
 
         changes = self.locate(pixels)
         views = [overview(pixels), crop(pixels, self.box(pixels.shape[1], pixels.shape[0]), "crop A")]
-        features = self.features(views)
+        features, tokens = self.look(views)
         changed = float(changes.mask.max())
         return Perception(
             self.summary(features, changes),
@@ -317,6 +321,7 @@ class SpotEncoder:
             views,
             {},
             features,
+            tokens,
             0.5,
             {"encoder.mask": 0.01},
         )
@@ -336,7 +341,10 @@ class SpotEncoder:
         return changes
 
     def features(self, views: Sequence[Any]) -> np.ndarray:
-        return np.zeros((len(views), 4), np.float32)
+        return self.look(views)[0]
+
+    def look(self, views: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((len(views), 4), np.float32), np.zeros((len(views), 196, 768), np.float32)
 
     def summary(self, features: np.ndarray, changes: "ChangeMap") -> np.ndarray:
         return np.array([0, -4, changes.traces[0]], np.float32)

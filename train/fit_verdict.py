@@ -233,7 +233,7 @@ def main() -> None:
     heads_of_runs = together([Trained.load(*pair) for pair in runs])
     tensors = {name: value.contiguous() for name, value in heads_of_runs.state_dict().items()}
     save_file(tensors, args.out / "maskheads.safetensors")
-    EncoderConfig(mask_heads=len(args.heads)).save_pretrained(args.out)
+    EncoderConfig(mask_heads=len(args.heads)).save(args.out)
     manipulations = np.array([item.manipulation or "" for item in data.items])
     points = freeze(
         Points(

@@ -95,7 +95,7 @@ def load(run: Path) -> MaskHead:
 def shipped_heads(fold: int) -> MaskHeads:
     """Those of one fold alone."""
     folder = shipped() / "encoder"
-    every = MaskHeads(EncoderConfig.from_pretrained(folder))
+    every = MaskHeads(EncoderConfig.load(folder))
     every.load_state_dict(load_file(folder / "maskheads.safetensors"))
     alone = MaskHeads(EncoderConfig(mask_heads=1))
     alone.heads[0], alone.residual_heads[0] = every.heads[fold], every.residual_heads[fold]

@@ -23,7 +23,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from forensic_chat.encoder.tower import MEAN, STD
+from forensic_chat.encoder.tower import MEAN, STD, Tower
 from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, assemble, load_projector, save_projector
 from forensic_chat.mllm.prompts import messages
 from forensic_chat.telling import SHOWN_CROPS
@@ -86,13 +86,25 @@ def views(example: Example) -> list[Pixels]:
 
 
 @cache
-def tower(place: Path) -> tuple[Any, int]:
-    """An assembled model's vision tower in float32, and the hidden state that its projector reads."""
+def tower(place: Path) -> Callable[[list[Pixels]], Floats]:
+    """What reads the tokens of V views, (V, 196, 768): the encoder's int8 graph, or an assembled model's vision tower
+    in float32, up to the hidden state that its projector reads."""
+    if place.suffix == ".onnx":
+        encoder = Tower(place, threads=1)
+        return lambda views: encoder.look(views)[1]
     from transformers import LlavaForConditionalGeneration
 
     torch.set_num_threads(1)
     model = LlavaForConditionalGeneration.from_pretrained(str(place), dtype=torch.float32)
-    return model.model.vision_tower.eval(), model.config.vision_feature_layer
+    own, layer = model.model.vision_tower.eval(), model.config.vision_feature_layer
+
+    def read(views: list[Pixels]) -> Floats:
+        planes = (np.stack(views).astype(np.float32) / 255 - MEAN) / STD
+        pixels = torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2)))
+        tokens: Floats = own(pixels, output_hidden_states=True).hidden_states[layer][:, 1:].numpy()
+        return tokens
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -113,13 +125,10 @@ class Shown:
 
     @torch.inference_mode()
     def read(self, place: Path) -> None:
-        """Let the tower of the model at `place` read it."""
-        encoder, layer = tower(place)
-        planes = (np.stack(views(self.example)).astype(np.float32) / 255 - MEAN) / STD
-        pixels = torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2)))
-        states = encoder(pixels, output_hidden_states=True).hidden_states[layer][:, 1:]
+        """Let the tower at `place` read it."""
+        tokens = tower(place)(views(self.example))
         part = self.file.with_suffix(".part.npz")
-        np.savez(part, tokens=states.numpy().astype(np.float16))
+        np.savez(part, tokens=tokens.astype(np.float16))
         part.rename(self.file)
 
 
@@ -133,10 +142,10 @@ def shown(corpora: Sequence[Path], most: int, out: Path) -> list[Shown]:
     return sorted(every, key=lambda image: image.example.item.split == "train")
 
 
-def read_all(images: Sequence[Shown], workers: int, end: float) -> bool:
-    """Whether the tokens of all are kept now, before it is `end`."""
+def read_all(images: Sequence[Shown], place: Path, workers: int, end: float) -> bool:
+    """Whether the tokens that the tower at `place` reads in all are kept now, before it is `end`."""
     missing = [image for image in images if not image.file.exists()]
-    read = partial(Shown.read, place=base("llava"))
+    read = partial(Shown.read, place=place)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for start in range(0, len(missing), READ_AT_ONCE):
             if time.monotonic() > end:
@@ -348,12 +357,18 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.001)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measure", action="store_true", help="train nothing, measure what --start holds")
+    parser.add_argument(
+        "--shared-tower", action="store_true", help="read by the encoder's int8 tower, as the product does"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that read images")
     parser.add_argument("--minutes", type=float, default=0, help="stop after so many; 0: at the end")
     args = parser.parse_args()
     end = time.monotonic() + 60 * args.minutes if args.minutes else math.inf
     images = shown(args.corpus, args.most, args.out)
-    if not read_all(images, args.workers, end):
+    if args.measure:
+        images = [image for split in ("val", "holdout") for image in measured(images, split)]
+    place = base("clip-tower-int8") / "tower.onnx" if args.shared_tower else base("llava")
+    if not read_all(images, place, args.workers, end):
         raise SystemExit(UNFINISHED)
     if args.measure:
         measure(images, {"measured": args.start}, args.out)

@@ -25,7 +25,7 @@ def load(directory: Path, tower_graph: Path, threads: int | None = None) -> tupl
         torch.set_num_threads(threads)
 
     try:
-        config = EncoderConfig.from_pretrained(directory, local_files_only=True)
+        config = EncoderConfig.load(directory)
         mask_heads = MaskHeads(config)
         mask_heads.load_state_dict(load_file(directory / "maskheads.safetensors"))
         head = VerdictHead.load(directory / "verdict.safetensors")

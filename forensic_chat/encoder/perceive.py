@@ -65,6 +65,9 @@ class Perception:
     features: Floats
     """(V, D) the tower's features of the views, the overview's first."""
 
+    tokens: Floats
+    """(V, 196, 768) their patch tokens of the last tapped block."""
+
     familiarity: float
     """0..1: how many known images lie farther from the middle of the training images; near 0 = unfamiliar."""
     timings: dict[str, float]
@@ -96,14 +99,13 @@ class Encoder:
         changes = self.locate(pixels)
         located = time.perf_counter()
         views = self.views(pixels, changes)
-        features = self.features(views)
+        features, tokens = self.look(views)
         summary = self.summary(features, changes)
         logits, changed = self.head.fuse(summary), float(1 / (1 + np.exp(-self.head.changed(summary))))
         timings = {"encoder.mask": located - start, "encoder.views": time.perf_counter() - located}
         traces = dict(zip(TRACES, map(float, changes.traces), strict=True))
-        return Perception(
-            logits, changed, changes, views, traces, features, self.head.familiarity(features[0]), timings
-        )
+        familiarity = self.head.familiarity(features[0])
+        return Perception(logits, changed, changes, views, traces, features, tokens, familiarity, timings)
 
     def look_again(self, pixels: Pixels, before: Perception) -> float:
         """Fake probability of another delivery `pixels` of the image that `before` was seen in.
@@ -141,7 +143,13 @@ class Encoder:
 
     def features(self, views: list[View]) -> Floats:
         """(V, D) float32: CLS tokens of the tapped blocks, then mean patch tokens, one row a view."""
-        return self.tower.read([view.pixels for view in views]).reshape(len(views), -1)
+        return self.look(views)[0]
+
+    def look(self, views: list[View]) -> tuple[Floats, Floats]:
+        """The features, and (V, 196, 768) float32: the patch tokens of the last tapped block, which a language model
+        over the same tower reads."""
+        features, tokens = self.tower.look([view.pixels for view in views])
+        return features.reshape(len(views), -1), tokens
 
     def summary(self, features: Floats, changes: ChangeMap) -> Floats:
         """What the fusion reads: see verdict.SUMMARY."""

@@ -33,7 +33,13 @@ class Tower:
     def read(self, views: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """V views (224, 224, 3) uint8 RGB -> (V, 2, blocks, 768) float32: CLS token and mean patch token of
         each tapped block."""
-        return np.stack([self._read(view) for view in views])
+        return self.look(views)[0]
+
+    def look(self, views: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `read` gives, and the patch tokens of the last tapped block, (V, 196, 768) float32, row by row."""
+        states = [self._states(view) for view in views]
+        read = [[[one[0, 0] for one in each], [one[0, 1:].mean(0) for one in each]] for each in states]
+        return np.array(read), np.stack([each[-1][0, 1:] for each in states])
 
     def patches(self, view: NDArray[np.uint8], picked: Sequence[int]) -> NDArray[np.float32]:
         """(224, 224, 3) uint8 RGB -> (196, 768 each) float32: patch tokens, row by row, of the tapped blocks
@@ -47,9 +53,3 @@ class Tower:
             None, {"pixel_values": np.ascontiguousarray(planes)}
         )
         return states
-
-    def _read(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
-        states = self._states(view)
-        cls = np.stack([state[0, 0] for state in states])
-        patches = np.stack([state[0, 1:].mean(0) for state in states])
-        return np.stack([cls, patches])

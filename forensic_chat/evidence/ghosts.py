@@ -3,10 +3,13 @@
 Both work on decoded pixels in stored orientation, since the grid lies in the file's own rows and columns.
 """
 
+import math
+import sys
+
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from forensic_chat.evidence.blocks import (
     Component,
@@ -111,8 +114,8 @@ def foreign_grid(votes: npt.NDArray[np.int64]) -> tuple[float, int, Component] |
             continue
         inside = int((valid & found.mask).sum())
         hits = int((agree > 0)[found.mask].sum())
-        surprise = -float(binom.logsf(hits - 1, max(inside, 1), 1 / 64)) / np.log(10)
-        score = surprise - float(np.log10(64 * votes.size))
+        chance = max(float(bdtrc(hits - 1, max(inside, 1), 1 / 64)), sys.float_info.min)
+        score = -math.log10(chance) - math.log10(64 * votes.size)
         if best is None or score > best[0]:
             best = score, int(phase), found
     return best

@@ -66,6 +66,12 @@ def assemble(folder: Path, *trained: Path) -> tuple[Any, Any]:
     return model.eval().to(device), processor
 
 
+def shares_tower(trained: Path) -> bool:
+    """Whether a language model with this trained part looks through CLIP's tower as the encoder does, which taps the
+    same block last (`weights.assemble.VISION_FEATURE_LAYER`): without an adapter of its own on it."""
+    return not (trained / TOWER / ADAPTER[0]).is_file()
+
+
 def merge_tower(model: Any, trained: Path) -> Any:
     """The model with the vision tower's adapter of a trained folder merged, if there is one."""
     from peft import PeftModel

@@ -70,11 +70,21 @@ def test_the_int8_tower_agrees_with_the_float_tower_on_this_processor(
     tower = Tower(bases["clip-tower-int8"] / "tower.onnx", threads=1)
     view = np.asarray(picture)
     (read,) = torch.from_numpy(tower.read([view]))
+    _, (last,) = tower.look([view])
+    assert np.array_equal(last, tower.patches(view, [len(TAPPED_BLOCKS) - 1]))
     patches = torch.from_numpy(tower.patches(view, range(len(TAPPED_BLOCKS)))).unflatten(1, (-1, 768))
     for k, block in enumerate(TAPPED_BLOCKS):
         cls, *others = seen.hidden_states[block][0]
         assert cosine_similarity(read[0, k], cls, dim=0) > 0.97, f"block {block}"
         assert cosine_similarity(patches[:, k], torch.stack(others)).mean() > 0.85, f"block {block}"
+
+
+def test_the_language_model_reads_what_the_encoder_taps_last(bases: dict[str, Path]) -> None:
+    """So that it can be given the encoder's tokens (`mllm.loading.shares_tower`)."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(bases["llava"])
+    assert range(config.vision_config.num_hidden_layers + 1)[config.vision_feature_layer] == TAPPED_BLOCKS[-1]
 
 
 def test_smollm2_knows_its_capitals(bases: dict[str, Path]) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from forensic_chat.errors import UsageError
 from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, assemble
 from forensic_chat.mllm.prompts import messages
+from tests.factories import ColourTower
 from tests.unit.staged import llava
 from train import seeing
 from train.chunks import UNFINISHED
@@ -66,7 +67,7 @@ def test_the_projector_learns_and_nothing_else_and_a_stopped_run_goes_on(
         run(monkeypatch, *begun, "--minutes", "0.000001")
     assert stopped.value.code == UNFINISHED
     images = shown([corpus], 16, tmp_path)
-    assert seeing.read_all(images, 1, math.inf)
+    assert seeing.read_all(images, llava, 1, math.inf)
     args = argparse.Namespace(out=tmp_path, steps=4, check=2, rate=0.001, seed=0)
     assert not seeing.train(Asker(*assemble(llava)), images, Pull(None, 1.0), args, end=0.0)
     assert torch.load(tmp_path / seeing.CHECKPOINT, weights_only=True)["step"] == 1
@@ -114,6 +115,16 @@ def test_the_model_is_asked_as_the_product_asks_it(llava: Path, corpus: Path, tm
             whole = model(**inputs).logits[:, -1]
             kept = asker.logits(image.tokens()[None], k)
         assert torch.allclose(whole, kept, atol=2e-3)
+
+
+def test_the_encoders_tower_can_stand_in_for_the_models_own(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeing, "Tower", lambda place, threads: ColourTower())
+    [image, *_] = shown([corpus], 4, tmp_path)
+    image.read(Path("tower.onnx"))
+    read = np.stack([ColourTower().patches(view, [0]) for view in seeing.views(image.example)])
+    assert np.allclose(image.tokens().numpy(), read, atol=1e-3)
 
 
 def test_delivery_that_tells_the_classes_apart_is_refused(

@@ -48,6 +48,48 @@ def test_what_was_read_before_changes_no_probability(backend: TransformersBacken
         assert backend.verdict_probabilities(asked) == pytest.approx(fresh, abs=1e-5)
 
 
+def with_tokens(backend: TransformersBackend, asked: Conversation) -> Conversation:
+    """The conversation with what the model's own tower reads in its images."""
+    import torch
+
+    model = backend._model
+    pixels = backend._processor.image_processor(list(asked.images), return_tensors="pt").pixel_values
+    with torch.inference_mode():
+        states = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states
+    return replace(asked, tokens=list(states[model.config.vision_feature_layer][:, 1:].numpy()))
+
+
+@pytest.mark.parametrize("shares_tower", [True, False])
+def test_a_model_that_shares_the_encoders_tower_does_not_look_again(
+    backend: TransformersBackend, shares_tower: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, other = with_tokens(backend, conversation(case(3), 3)), conversation(case(3), 3, seed=7)
+    plain = backend.verdict_probabilities(asked)
+    shares = TransformersBackend(backend._model, backend._processor, {}, shares_tower=shares_tower)
+    looked, tower = [], backend._model.model.vision_tower.forward
+
+    def counted(*args: object, **kwargs: object) -> object:
+        looked.append(1)
+        return tower(*args, **kwargs)
+
+    monkeypatch.setattr(backend._model.model.vision_tower, "forward", counted)
+    assert shares.verdict_probabilities(asked) == pytest.approx(plain, abs=1e-5)
+    assert len(looked) == (0 if shares_tower else 3)
+    swapped = shares.verdict_probabilities(replace(other, tokens=asked.tokens))
+    assert (swapped == pytest.approx(plain, abs=1e-5)) is shares_tower, "what it sees are the tokens"
+    second = replace(asked, turns=[*asked.turns, Turn("assistant", "real 0.90"), follow_up("Why?")])
+    fresh = TransformersBackend(backend._model, backend._processor, {}, shares_tower=shares_tower)
+    assert shares.verdict_probabilities(second) == pytest.approx(
+        fresh.verdict_probabilities(second), abs=1e-5
+    )
+
+
+def test_tokens_are_of_all_images_or_of_none() -> None:
+    asked = conversation(case(3), 3)
+    with pytest.raises(ValueError, match="3 images, tokens of 1"):
+        replace(asked, tokens=[np.zeros((196, 8), np.float32)])
+
+
 def test_a_second_turn_reads_only_what_is_new(
     backend: TransformersBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,7 @@ def test_a_head_for_another_summary_is_refused() -> None:
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder like the shipped encoder's, with random weights."""
     config = EncoderConfig(mask_width=8)
-    config.save_pretrained(tmp_path)
+    config.save(tmp_path)
     torch.manual_seed(0)
     save_file(MaskHeads(config).state_dict(), tmp_path / "maskheads.safetensors")
     verdict_head().save(tmp_path / "verdict.safetensors")

@@ -19,13 +19,17 @@ LIKELY = 12
 class Conversation:
     """Turns, and the views they show: (224, 224, 3) uint8 RGB each, in the order of the image parts.
 
-    Raises ValueError when the turns hold more or fewer image parts than there are images.
+    Raises ValueError when the turns hold more or fewer image parts than there are images, or when tokens are given of
+    some images alone.
     """
 
     images: Sequence[NDArray[np.uint8]]
     turns: Sequence[Turn]
     owner: str = ""
     """Whose it is: a server that remembers what it has read shares nothing of it between owners."""
+    tokens: Sequence[NDArray[np.float32]] = ()
+    """(196, 768) each: the patch tokens that the encoder's tower read in the images, so that a model which looks
+    through the same tower need not look again; or nothing."""
 
     def __post_init__(self) -> None:
         parts = sum(
@@ -36,6 +40,8 @@ class Conversation:
         )
         if parts != len(self.images):
             raise ValueError(f"{parts} image parts, {len(self.images)} images")
+        if len(self.tokens) not in (0, len(self.images)):
+            raise ValueError(f"{len(self.images)} images, tokens of {len(self.tokens)}")
 
 
 class Backend(Protocol):

@@ -70,9 +70,24 @@ class Form:
         """Go on behind this token."""
         self._matcher.consume_token(token)
 
-    def fitting(self, tokens: list[int]) -> list[int]:
-        """As many of the tokens as may come next."""
-        return tokens[: self._matcher.validate_tokens(tokens)]
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more may come."""
+        return bool(self._matcher.is_stopped())
+
+    def ahead(self, ids: Sequence[int], guesses: Guesses, most: int) -> tuple[list[int], list[bool]]:
+        """What may come next behind `ids`, at most so many tokens, and whether each of them must: the text that the
+        pattern leaves no choice of, in the tokenizer's own tokens, else what is guessed and fits."""
+        found, forced, last = list[int](), list[bool](), list(ids[-LONGEST:])
+        while len(found) < most:
+            must = self._matcher.compute_ff_tokens()[: most - len(found)]
+            new = must or guesses.after([*last, *found])[:1]
+            if not new or not self._matcher.try_consume_tokens(new):
+                break
+            found += new
+            forced += [bool(must)] * len(new)
+        self._matcher.rollback(len(found))
+        return found, forced
 
 
 def written(
@@ -92,12 +107,15 @@ def written(
     """
     ends = model.generation_config.eos_token_id
     ends = {ends} if isinstance(ends, int) else set(ends or ())
-    while most > 0 and not stopped():
-        guessed = guesses.after(ids)[: most - 1]
-        guessed = form.fitting(guessed) if form else guessed
-        new = _taken(_scores(model, [ids[-1], *guessed], cache), guessed, form, ends)
-        if len(guessed) + 1 > len(new):
-            cache.crop(len(new) - len(guessed) - 1)
+    while most > 0 and not stopped() and not (form and form.complete):
+        if form:
+            ahead, forced = form.ahead(ids, guesses, min(AHEAD, most - 1))
+        else:
+            ahead = guesses.after(ids)[: most - 1]
+            forced = [False] * len(ahead)
+        new = _taken(_scores(model, [ids[-1], *ahead], cache), ahead, forced, form, ends)
+        if len(ahead) + 1 > len(new):
+            cache.crop(len(new) - len(ahead) - 1)
         ids += new
         most -= len(new)
         for token in new:
@@ -117,13 +135,14 @@ def _scores(model: Any, tokens: list[int], cache: Any) -> Any:
         return model(input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True).logits[0]
 
 
-def _taken(scores: Any, guessed: list[int], form: Form | None, ends: set[int]) -> list[int]:
-    """The best token of each row, as far as the guesses before it were the best ones."""
+def _taken(scores: Any, ahead: list[int], forced: list[bool], form: Form | None, ends: set[int]) -> list[int]:
+    """The best token of each row, as far as the ones before it were read; what is forced is taken unasked."""
     new: list[int] = []
-    for row, guess in zip(scores, [*guessed, None], strict=True):
-        new.append(int((form.allowed(row) if form else row).argmax()))
+    for k, row in enumerate(scores):
+        known = k < len(ahead)
+        new.append(ahead[k] if known and forced[k] else int((form.allowed(row) if form else row).argmax()))
         if form and new[-1] not in ends:
             form.take(new[-1])
-        if new[-1] != guess or new[-1] in ends:
+        if not known or new[-1] != ahead[k] or new[-1] in ends:
             break
     return new

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forensic_chat.errors import BackendUnavailable
 from forensic_chat.mllm.backends.base import Conversation, cancelled, too_late
@@ -32,11 +33,13 @@ class _Read:
 
 @dataclass(frozen=True, eq=False)
 class _Prompt:
-    """What the model is to read: token ids, the images' hashes, and their pixels (n, 3, 224, 224), if any."""
+    """What the model is to read: token ids, the images' hashes, and their pixels (n, 3, 224, 224), if any; what a tower
+    read in them, (196, 768) each, where that is known."""
 
     ids: list[int]
     images: list[str]
     pixels: Any
+    tokens: Sequence[NDArray[np.float32]]
 
 
 class TransformersBackend:
@@ -44,14 +47,18 @@ class TransformersBackend:
     are safe.
 
     model: LlavaForConditionalGeneration in eval mode; processor: its LlavaProcessor; models: names to
-    versions. Raises BackendUnavailable when the three labels don't start with three different tokens.
+    versions; shares_tower: whether `Conversation.tokens` are what its own tower would read. Raises BackendUnavailable
+    when the three labels don't start with three different tokens.
     """
 
     concurrent = False
     any_words = False
 
-    def __init__(self, model: Any, processor: Any, models: dict[str, str]) -> None:
+    def __init__(
+        self, model: Any, processor: Any, models: dict[str, str], *, shares_tower: bool = False
+    ) -> None:
         self._model, self._processor, self._models = model, processor, models
+        self._shares_tower = shares_tower
         self._first = [processor.tokenizer.encode(label, add_special_tokens=False)[0] for label in CLASSES]
         if len(set(self._first)) != len(CLASSES):
             raise BackendUnavailable(
@@ -66,9 +73,9 @@ class TransformersBackend:
     def load(cls, *, progress: "Progress | None" = None) -> "TransformersBackend":
         """The trained model that comes with this package over its base weights, on CUDA where there is
         one."""
-        from forensic_chat.mllm.loading import load
+        from forensic_chat.mllm.loading import load, shares_tower, trained_folder
 
-        return cls(*load(progress))
+        return cls(*load(progress), shares_tower=shares_tower(trained_folder()))
 
     @property
     def models(self) -> dict[str, str]:
@@ -178,7 +185,8 @@ class TransformersBackend:
         images = [np.asarray(image) for image in conversation.images]
         inputs = self._processor(text=text + prefix, images=images or None, return_tensors="pt")
         hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
-        return _Prompt(inputs["input_ids"][0].tolist(), hashes, inputs.get("pixel_values"))
+        tokens = conversation.tokens if self._shares_tower else ()
+        return _Prompt(inputs["input_ids"][0].tolist(), hashes, inputs.get("pixel_values"), tokens)
 
     def _read_all_but_last(self, prompt: "_Prompt", stop: "_Stop") -> Any:
         """Keys and values of all tokens but the last, as far as possible from what was read before.
@@ -194,15 +202,27 @@ class TransformersBackend:
             if stop.now() or end <= cache.get_seq_length():
                 continue
             inputs = self._step(prompt, end, cache.get_seq_length())
-            if end in ends:
-                views = prompt.pixels[seen : seen + 1]
-                inputs["pixel_values"] = views.to(self._model.device, self._model.dtype)
-                seen += 1
             with torch.inference_mode():
+                if end in ends:
+                    inputs = self._with_view(inputs, prompt, seen)
+                    seen += 1
                 self._model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
         if stop.now():
             self._remember(_Read(prompt.ids[: cache.get_seq_length()], prompt.images[:seen], cache))
         return cache
+
+    def _with_view(self, inputs: dict[str, Any], prompt: "_Prompt", k: int) -> dict[str, Any]:
+        """The inputs of a step that ends with the tokens of image k, with what there is to see in it."""
+        import torch
+
+        device, dtype = self._model.device, self._model.dtype
+        if not prompt.tokens:
+            return inputs | {"pixel_values": prompt.pixels[k : k + 1].to(device, dtype)}
+        ids = inputs.pop("input_ids")
+        embedded = self._model.get_input_embeddings()(ids)
+        tokens = torch.from_numpy(prompt.tokens[k]).to(device, dtype)
+        embedded[ids == self._model.config.image_token_id] = self._model.model.multi_modal_projector(tokens)
+        return inputs | {"inputs_embeds": embedded}
 
     def _step(self, prompt: "_Prompt", end: int, start: int | None = None) -> dict[str, Any]:
         """Inputs for the tokens from `start` (default: the last one) to `end`."""
