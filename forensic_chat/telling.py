@@ -16,6 +16,7 @@ from forensic_chat.data.statements import is_nothing, state
 from forensic_chat.encoder import occlusion
 from forensic_chat.encoder.perceive import Encoder
 from forensic_chat.errors import AnswerUnparsable, Cancelled
+from forensic_chat.findings import TELLING
 from forensic_chat.imaging.views import trace_map
 from forensic_chat.judgement import Judgement
 from forensic_chat.mllm.asking import FEWEST_CLAIMS, asked_for_claims
@@ -228,10 +229,24 @@ def reads_badly(text: str, finding: Finding) -> bool:
 
 
 def spare(judgement: Judgement, masking: Masking, check: Callable[[], None]) -> list[Claim]:
-    """Further claims by code on what this image has and others need not, for a rationale that is short."""
+    """Further claims by code: on what leaves the verdict open, and, for a rationale that is short, on what this image
+    has and others need not."""
     rng, case = Random(f"spare {judgement.image.sha256}"), case_of(judgement)
+    open_by = deciding(judgement) if case.label == "inconclusive" else []
     findings = [finding for finding in special(case, rng, len(case.findings)) if salience(finding) > 0.5]
-    return verified(judgement, masking, _parsed([state(finding, case, rng) for finding in findings]), check)
+    return verified(
+        judgement, masking, _parsed([state(finding, case, rng) for finding in [*open_by, *findings]]), check
+    )
+
+
+def deciding(judgement: Judgement) -> list[Finding]:
+    """Findings that a rationale must speak of: the strongest for a fake verdict; for an inconclusive one, that the
+    image is unfamiliar or its verdict unstable."""
+    case = case_of(judgement)
+    if case.label == "inconclusive":
+        return [finding for finding in case.doubts() if finding.strength >= TELLING]
+    own = [finding for finding in case.findings if suspicious(finding) and finding.supports == case.label]
+    return sorted(own, key=lambda finding: -finding.strength)[:1]
 
 
 def _parsed(sentences: list[str]) -> list[ParsedClaim]:
@@ -263,24 +278,25 @@ def verified(
 
 
 def completed(judgement: Judgement, kept: list[Claim], composed: list[Claim]) -> list[Claim]:
-    """The model's claims that passed, and before or behind them composed ones on what they leave out: the
-    strongest finding for a fake verdict, and others until there are four."""
+    """The model's claims that passed, and before or behind them composed ones on what they leave out: the findings that
+    decide, and others until there are four."""
     said = {name for claim in kept for name in claim.findings}
     other = [claim for claim in composed if claim.findings and not said & set(claim.findings)]
-    label = judgement.verdict.label
-    own = [f for f in judgement.findings if suspicious(f) and f.supports == label]
-    strongest = max(own, key=lambda finding: finding.strength).id if own else None
-    first = [claim for claim in other if strongest in claim.findings]
-    once = {tuple(claim.findings): claim for claim in reversed(other) if claim not in first}
-    rest = list(once.values())[::-1]
-    return [*first, *kept, *rest[: max(0, ENOUGH - len(first) - len(kept))]]
+    deciders = [finding.id for finding in deciding(judgement)]
+    first = [claim for name in deciders if (claim := next((c for c in other if name in c.findings), None))]
+    first = [claim for k, claim in enumerate(first) if claim not in first[:k]]
+    told = {name for claim in first for name in claim.findings}
+    rest = {tuple(claim.findings): claim for claim in reversed(other) if not told & set(claim.findings)}
+    return [*first, *kept, *list(rest.values())[::-1][: max(0, ENOUGH - len(first) - len(kept))]]
 
 
 def telling_first(judgement: Judgement, claims: list[Claim]) -> list[Claim]:
-    """The claims; on a verdict that is not fake, one on a score or on what speaks against the image leads them."""
+    """The claims; on a verdict that is not fake, one on a score, on what speaks against the image or on what leaves the
+    verdict open leads them."""
     if judgement.verdict.label in ("synthetic", "tampered"):
         return claims
     tell = {f.id for f in judgement.findings if f.kind in SCORES or suspicious(f)}
+    tell |= {finding.id for finding in deciding(judgement)}
     leading = next((c for c in claims if tell & set(c.findings) and not c.text.startswith(LEADS)), None)
     return claims if leading is None else [leading, *(claim for claim in claims if claim is not leading)]
 

@@ -11,7 +11,7 @@ _PLACES = {
     "right": rf"(?<=the )right\b|{_UP_DOWN}[ -]right\b|right(?:-hand)? {_SIDES}\b",
     "top": r"\b(?:top|upper)\b(?! bound)",
     "bottom": rf"\bbottom\b|\blower[ -](?:left|right|{_SIDES})\b",
-    "centre": r"\b(?:in|at|near|towards?|around) the (?:very )?(?:centre|center|middle)\b|\bcentral\b",
+    "centre": r"\b(?:in|at|near|towards?|around) the (?:very )?(?:centre|center|middle)\b(?! to call)|\bcentral\b",
 }
 
 

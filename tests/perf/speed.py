@@ -16,17 +16,20 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from forensic_chat import Examiner, batch
+from forensic_chat.encoder.tower import MEAN, STD
 from forensic_chat.evidence import collect
 from forensic_chat.imaging.intake import take_in
 from forensic_chat.imaging.views import crop, native_boxes, overview
+from forensic_chat.weights import base
 from tests.images import photo
 
 MEGABYTE = 2**20
@@ -93,25 +96,43 @@ def measure(folder: Path, repeats: int) -> Iterator[tuple[str, float, float]]:
 
 def warm(examiner: Examiner, path: Path, repeats: int) -> Iterator[tuple[str, float, float]]:
     pixels = take_in(path).pixels
-    whole, plain = alternating(
+    whole, once = alternating(
         repeats,
         lambda: examiner.examine(path, rationale=False),
         lambda: examiner.encoder.perceive(pixels),
     )
     found = examiner.examine(path, rationale=False)
     stages = ", ".join(f"{stage} {1000 * seconds:.0f}" for stage, seconds in found.timings.items())
-    print(f"  warm verdict {1000 * whole:.0f} ms, encoder once {1000 * plain:.0f} ms; of one in ms: {stages}")
-    yield "warm verdict / encoder once over the same 1 MP", whole / plain, 3
+    print(f"  warm verdict {1000 * whole:.0f} ms, encoder once {1000 * once:.0f} ms; of one in ms: {stages}")
+    yield "warm verdict / encoder once over the same 1 MP", whole / once, 3
     height, width = pixels.shape[:2]
     crops = [crop(pixels, box, "") for box in native_boxes(width, height, 224, 0)[:8]]
     views = [view.pixels for view in (overview(pixels), *crops)]
-    once, tower = alternating(
-        repeats, lambda: examiner.encoder.perceive(pixels), lambda: examiner.encoder.tower.read(views)
+    encoder = examiner.encoder
+    once, tower, plain = alternating(
+        repeats, lambda: encoder.perceive(pixels), lambda: encoder.tower.read(views), plain_clip(views)
     )
     print(
-        f"  encoder once {1000 * once:.0f} ms, its CLIP tower over an overview and 8 crops {1000 * tower:.0f} ms"
+        f"  encoder once {1000 * once:.0f} ms; an overview and 8 crops: its own int8 tower, cut after block 10, "
+        f"{1000 * tower:.0f} ms (encoder once is {once / tower:.2f} times that), plain CLIP {1000 * plain:.0f} ms"
     )
-    yield "encoder once / its CLIP tower over an overview and 8 crops", once / tower, 2
+    yield "encoder once / plain CLIP ViT-B/16 over an overview and 8 crops", once / plain, 2
+
+
+def plain_clip(views: Sequence[NDArray[np.uint8]]) -> Callable[[], object]:
+    """One forward pass of CLIP's whole image tower over all views at once, in float32 by PyTorch."""
+    import torch
+    from transformers import CLIPVisionModelWithProjection
+
+    model = CLIPVisionModelWithProjection.from_pretrained(base("clip-vit-b16"), dtype=torch.float32).eval()
+    planes = (np.stack(views).astype(np.float32) / 255 - MEAN) / STD
+    pixels = torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2)))
+
+    @torch.inference_mode()
+    def forward() -> object:
+        return model(pixel_values=pixels).image_embeds
+
+    return forward
 
 
 def whole_folder(examiner: Examiner, folder: Path, repeats: int) -> Iterator[tuple[str, float, float]]:
@@ -203,11 +224,10 @@ def median(repeats: int, work: Callable[[], object]) -> float:
     return statistics.median(timed(work) for _ in range(repeats))
 
 
-def alternating(repeats: int, a: Callable[[], object], b: Callable[[], object]) -> tuple[float, float]:
-    """Medians of two that take turns."""
-    times = [(timed(a), timed(b)) for _ in range(repeats)]
-    first, second = zip(*times, strict=True)
-    return statistics.median(first), statistics.median(second)
+def alternating(repeats: int, *sides: Callable[[], object]) -> list[float]:
+    """Medians of some that take turns."""
+    times = [[timed(side) for side in sides] for _ in range(repeats)]
+    return [statistics.median(each) for each in zip(*times, strict=True)]
 
 
 if __name__ == "__main__":

@@ -138,6 +138,27 @@ class TestExamine:
         assert {dates.id, camera.id} <= {name for c in examination.rationale.claims for name in c.findings}
         assert examination.warnings == bare.warnings
 
+    def test_what_leaves_a_verdict_open_is_said_whatever_the_model_tells(
+        self, examiner: Examiner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Examiner, "_seeing", (SpotEncoder(), calibration(unfamiliar_below=0.9)))
+        bare = examiner.examine(photo(), rationale=False)
+        assert bare.verdict.label == "inconclusive"
+        kinds = {finding.kind: finding.id for finding in bare.findings}
+        dates, camera, unfamiliar = (
+            kinds[kind] for kind in ("metadata.dates", "metadata.camera", "encoder.familiarity")
+        )
+        answer = f"- No date was found in the metadata [{dates}]\n- No camera name was found [{camera}]"
+        examination = saying(examiner, Says(answer)).examine(photo())
+        assert examination.rationale is not None
+        about = [claim for claim in examination.rationale.claims if claim.findings == [unfamiliar]]
+        assert [claim.verified for claim in about] == [True]
+        assert examination.rationale.claims[0] in about
+        own = f"- The encoder knows few images like this (familiarity 0.5 of 1) [{unfamiliar}]\n{answer}"
+        told = saying(examiner, Says(own)).examine(photo()).rationale
+        assert told is not None
+        assert sum(unfamiliar in claim.findings for claim in told.claims) == 1
+
     def test_what_tells_most_leads_also_where_nothing_accuses(self, examiner: Examiner) -> None:
         bare = examiner.examine(photo(), rationale=False)
         score = next(f for f in bare.findings if f.kind == "encoder.synthetic")

@@ -1,6 +1,7 @@
 import pytest
 
 from forensic_chat.mllm.claims import ParsedClaim, parse_rationale
+from forensic_chat.mllm.positions import misplaced
 from forensic_chat.mllm.verify import RegionTest, uncited_fault, verify
 from forensic_chat.schema import Claim, Finding, Label, Probabilities, Region
 
@@ -202,6 +203,19 @@ def test_a_region_must_carry_the_verdict(passed: bool, percentile: float) -> Non
     assert claim.verified is passed
     assert f"more than {percentile:.0f} % of random boxes" in claim.check
     assert asked == ["R1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("The probability of a fake, 0.38, is too near the middle to call", None),
+        ("An edit stands out near the middle", "centre"),
+        ("An edit stands out in the middle of the image", "centre"),
+    ],
+)
+def test_the_middle_of_a_scale_is_no_place(text: str, place: str | None) -> None:
+    fault = misplaced(text, None, (100, 100))
+    assert fault == (place and f'says "{place}" without citing a region')
 
 
 @pytest.mark.parametrize(
