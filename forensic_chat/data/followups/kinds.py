@@ -26,10 +26,12 @@ from forensic_chat.data.followups.reasons import (
 from forensic_chat.data.questions import QUESTIONS
 
 _CITES = r"\[[er]\d"
+_UNCITED_FIGURE = r"\b[01]\.\d\d\b[^\[]*?[.!?](?:\s|$)"
+"""The verdict's own: those of findings stand in sentences that cite them."""
 _ANSWERS: dict[str, tuple[Answer, str]] = {
     "why": (why, _CITES),
     "where": (where, r"\br\d|region|nowhere|no place|can't say where"),
-    "how sure": (how_sure, r"\b[01]\.\d\d\b"),
+    "how sure": (how_sure, _UNCITED_FIGURE),
     "checked": (checked, "check|examin|cover|test|" + _CITES),
     "provenance": (
         topic("Provenance was not part of this examination.", "provenance"),
