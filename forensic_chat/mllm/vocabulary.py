@@ -101,7 +101,7 @@ _NAMES = (
     r"|(?:scores?|\d(?: of 1)?) for (?:generation|being (?:generated|edited)|a local (?:change|edit))"
     r"|double[ -]compression (?:measures|figure|score|tests?)"
     r"|[\w -]+ (?:was|were) (?:looked|searched|checked|tested) for"
-    r"|(?:looked|searched|checked|tested) for [\w -]+"
+    r"|(?:looked|searched|checked|tested) for (?:(?! and (?:found|saw|no|nothing|none|there|it)\b)[\w -])+"
 )
 """Names of quantities and of what was looked for: to write them asserts nothing."""
 

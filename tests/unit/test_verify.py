@@ -294,6 +294,11 @@ def test_a_sentence_without_a_citation_may_repeat_the_verdict_or_say_nothing(
         ("It was not edited.", "tampered", "contradicts"),
         ("It is not synthetic.", "synthetic", "contradicts"),
         ("No doubt, the picture looks real.", "tampered", "contradicts"),
+        (
+            "The encoder looked for edited places and found nothing that looks edited to the encoder.",
+            "tampered",
+            "contradicts",
+        ),
     ],
 )
 def test_a_sentence_without_a_citation_asserts_nothing_else(sentence: str, label: Label, fault: str) -> None:
