@@ -220,10 +220,10 @@ class Dialogue:
         answer = self._composed(known, case, question, check)
         if known and known.fits is not None:
             written = False
-            about = _cited(answer)
+            about = names = _cited(answer)
             if about and known.kind not in OF_A_TEST:
-                about |= {finding.id for finding in leading(case)[:2]}
-            for piece in self._written(asked, case, known, about, check):
+                about = about | {finding.id for finding in leading(case)[:2]}
+            for piece in self._written(asked, case, known, about, names, check):
                 written = True
                 yield piece
             if written:
@@ -247,19 +247,26 @@ class Dialogue:
         return self._looked[look]
 
     def _written(
-        self, asked: Conversation, case: Case, known: FollowUp, about: set[str], check: Stopping
+        self,
+        asked: Conversation,
+        case: Case,
+        known: FollowUp,
+        about: set[str],
+        names: set[str],
+        check: Stopping,
     ) -> Generator[str]:
         """The model's sentences until one fails its check; none before they are on the topic, and of those that cite
         and figure the same only the first.
 
-        about: findings and regions of which a fitting answer cites one; none where it need not cite.
+        about: findings and regions of which a fitting answer cites one; none where it need not cite. names: those that
+        a sentence may name without citing them, where there are any.
         """
         held, shown, told = "", False, set[frozenset[str]]()
         pattern = reply_pattern(case.findings, case.regions, case.label, case.probabilities)
         likely = [known.answer(case, Random(k)) for k in range(LIKELY)]
         with closing(self._streamed(self._remembered(asked), pattern, likely, check)) as pieces:
             for sentence in streamed(pieces):
-                if not self._holds(sentence, case, check):
+                if not self._holds(sentence, case, check) or (names and _uncited(sentence) - names):
                     return
                 says = frozenset(_FIGURES.findall(sentence))
                 if _cited(sentence) and says > _cited(sentence) and says in told:
@@ -381,3 +388,8 @@ def _case_of(said: Examination) -> Case:
 
 def _cited(text: str) -> set[str]:
     return set(re.findall(r"\b[ER]\d+\b", text))
+
+
+def _uncited(sentence: str) -> set[str]:
+    """Findings and regions that are named where nothing is cited."""
+    return _cited(" ".join(piece for piece in parse_reply(sentence) if isinstance(piece, str)))

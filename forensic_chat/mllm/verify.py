@@ -152,6 +152,8 @@ def uncited_fault(
         return "asserts an artefact and cites nothing for it"
     if "clean" in says and label in named:
         return f"contradicts the verdict, {label}"
+    if "clean" in says and label != "real" and any(map(str.isdigit, sentence)):
+        return f"plays down a figure of the verdict, {label}"
     return None
 
 

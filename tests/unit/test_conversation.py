@@ -220,8 +220,20 @@ class TestAnswers:
         reply = self.ask(dialogue, "Why?", f"{true} The peaks measure 99 [E2]. And so on.")
         assert (reply.text, reply.composed) == (true, False)
 
+    def test_no_finding_is_named_that_the_question_is_not_about(self, examiner: Examiner) -> None:
+        dialogue = examiner.open(grainy(BOX))
+        findings = dialogue.examination.findings
+        strongest = max((f for f in findings if f.supports == "tampered"), key=lambda f: f.strength)
+        true = f"At {findings[1].value}, the encoder sees a part that was edited [E2][R1]."
+        wrong = self.ask(dialogue, "Which finding is strongest?", f"E1 weighs most. {true}")
+        assert wrong.composed
+        assert "E1" not in wrong.text
+        right = self.ask(dialogue, "Which finding is strongest?", f"{strongest.id} weighs most. {true}")
+        assert not right.composed
+
     @pytest.mark.parametrize(
-        "question", ["Who did it?", "Who is she?", "Give it as JSON", "I took it myself!"]
+        "question",
+        ["Who did it?", "Who is she?", "Give it as JSON", "I took it myself!", "What should I check next?"],
     )
     def test_where_the_wording_matters_the_model_is_not_asked(
         self, examiner: Examiner, question: str

@@ -204,7 +204,9 @@ def test_how_sure_is_answered_by_the_verdicts_figure() -> None:
     sure = next(kind for kind in FOLLOW_UPS if kind.kind == "how sure")
     assert sure.fitted("The probability of a fake is 0.46. ")
     assert sure.fitted("A fake has a probability of 0.46, no more. The mask is empty [E3].")
-    assert not sure.fitted("The probability of a fake lies in the balance. The score, 0.26 of 1, is low [E2].")
+    assert not sure.fitted(
+        "The probability of a fake lies in the balance. The score, 0.26 of 1, is low [E2]."
+    )
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,7 @@ def test_a_sentence_without_a_citation_may_repeat_the_verdict_or_say_nothing(
         ("The image is probably authentic.", "synthetic", "contradicts"),
         ("It is genuine.", "inconclusive", "contradicts"),
         ("It was not edited.", "tampered", "contradicts"),
+        ("The probability of a fake is 0.5, which is unremarkable.", "inconclusive", "plays down"),
         ("It is not synthetic.", "synthetic", "contradicts"),
         ("No doubt, the picture looks real.", "tampered", "contradicts"),
         (

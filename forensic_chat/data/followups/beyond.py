@@ -9,6 +9,7 @@ from forensic_chat.data.followups.saying import figure, fixed, join, verdict
 
 def proof(case: Case, rng: Random) -> str:
     """That a probability is no proof."""
+    last = "is no proof that nothing was changed" if case.label == "real" else "accuses nobody"
     return rng.choice(
         (
             f"No. It is a measured opinion with probability {figure(case)}, not proof.",
@@ -17,7 +18,7 @@ def proof(case: Case, rng: Random) -> str:
                 f"({figure(case)})."
             ),
             f"No, treat it as an indication ({figure(case)}). Proof needs the original and its history.",
-            f"No. A probability of {figure(case)} accuses nobody; ask for the original and its history.",
+            f"No. A probability of {figure(case)} {last}; ask for the original and its history.",
         )
     )
 

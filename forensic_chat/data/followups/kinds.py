@@ -75,8 +75,6 @@ _ANSWERS: dict[str, tuple[Answer, str]] = {
     "authentic": (authentic, "verdict|probability|examination|undecided"),
     "real version": (like_a_photo, "would|real photo|behaves like one|" + _CITES),
     "rule": (rules, _CITES),
-    "change mind": (change_mind, "cop(?:y|ies)|file|shots|source|original|version"),
-    "next": (next_steps, "look|search|ask|check|compare|get|begin"),
     "limits": (
         limits,
         "escape|see|exclude|rule out|no proof|unseen|miss|remov",
@@ -104,9 +102,11 @@ _BY_CODE: dict[str, Answer] = (
     | CONVERSATION
     | LOOKS
     | {
+        "change mind": change_mind,
         "generator": generator,
         "file": of_file,
         "handling": handled,
+        "next": next_steps,
     }
 )
 FOLLOW_UPS: tuple[FollowUp, ...] = tuple(
