@@ -58,6 +58,12 @@ _NOT_THE_MODELS = re.compile(
 """Speaks of the conversation, which code alone knows whole, or is a bare yes or no, which claims more than a
 probability bears out."""
 
+_SHARE = re.compile(r"\d[.,]\d|\d ?%")
+_OF_THE_VERDICT = re.compile(
+    r"probab|likel|chance|sure\b|certain|confiden|verdict|examination says", re.IGNORECASE
+)
+"""Words of which one stands in a sentence that gives the verdict's figure: it is a figure of nothing else."""
+
 
 class Looks(Protocol):
     """Looking at the image again. `check` is called between looks; what it raises stops them."""
@@ -351,6 +357,7 @@ class Dialogue:
         plain: Sequence[str] = [piece for piece in parse_reply(sentence) if isinstance(piece, str)]
         return all(passed(claim) for claim in self._claims(sentence, case.findings, check)) and not any(
             _NOT_THE_MODELS.search(piece)
+            or (_SHARE.search(piece) and not _OF_THE_VERDICT.search(piece))
             or uncited_fault(
                 piece, case.findings, case.regions, case.label, case.probabilities, case.image_size
             )

@@ -190,6 +190,7 @@ class TestAnswers:
             "It is a real photo.",  # against the verdict
             "No camera name was found in the metadata [E9].",  # true, and beside the question
             "It was pasted in by my neighbour.",
+            "The encoder scores from 0 to 1.00% how much the fine detail looks generated. R1 is edited [R1].",
             "No. R1 is in the centre [R1].",  # more than a probability bears out
             "Nothing was asked before this. R1 is in the centre [R1].",  # of the talk, which code knows
             "The encoder's score for a local change, 0.98 of 1, settles nothing [E2].",  # the verdict rests on it

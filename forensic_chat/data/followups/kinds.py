@@ -61,8 +61,8 @@ _ANSWERS: dict[str, tuple[Answer, str]] = {
         topic("The spectrum is not among the findings.", "spectrum"),
         "spectr|peak|frequen|resampl|rescal|interpol|upsampl",
     ),
-    "strongest": (strongest, _CITES),
-    "weakest": (least_sure, _CITES),
+    "strongest": (strongest, rf"(?s)^(?!.*(?:weakest|least)).*{_CITES}"),
+    "weakest": (least_sure, rf"(?s)^(?!.*(?:strongest|clearest|most obvious)).*{_CITES}"),
     "against": (speaks_against, _CITES + "|nothing that was measured"),
     "AI": (
         could_be(AI, "encoder.synthetic", "metadata.generator", "spectrum.peaks"),
@@ -72,13 +72,8 @@ _ANSWERS: dict[str, tuple[Answer, str]] = {
         could_be(EDITED, "encoder.tampered", "copymove", "encoder.mask", "noise"),
         r"yes|not|nothing|no |decided|open|verdict|edit",
     ),
-    "authentic": (authentic, "verdict|probability|examination|undecided"),
     "real version": (like_a_photo, "would|real photo|behaves like one|" + _CITES),
     "rule": (rules, _CITES),
-    "limits": (
-        limits,
-        "escape|see|exclude|rule out|no proof|unseen|miss|remov",
-    ),
 }
 """By the kind of a question: what code answers, and what every fitting answer holds."""
 OF_A_TEST = frozenset(
@@ -97,16 +92,22 @@ OF_A_TEST = frozenset(
     }
 )
 """Kinds that ask for some findings and not for those that carry the verdict."""
+UNVERIFIABLE: dict[str, Answer] = {
+    "authentic": authentic,
+    "change mind": change_mind,
+    "limits": limits,
+    "next": next_steps,
+}
+"""Kinds that code answers, as no finding bears out what a model would say."""
 _BY_CODE: dict[str, Answer] = (
     BEYOND
+    | UNVERIFIABLE
     | CONVERSATION
     | LOOKS
     | {
-        "change mind": change_mind,
         "generator": generator,
         "file": of_file,
         "handling": handled,
-        "next": next_steps,
     }
 )
 FOLLOW_UPS: tuple[FollowUp, ...] = tuple(

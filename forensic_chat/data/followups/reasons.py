@@ -167,6 +167,10 @@ def least_sure(case: Case, rng: Random) -> str:
         quiet = [finding for finding in case.findings if lowers_trust(finding)] or special(case, rng, 1)
         return join("The findings that say nothing either way", *states(quiet[:1], case, rng))
     weakest = min(shown, key=lambda finding: finding.strength)
+    if len(shown) == 1:
+        return f"Only {weakest.id} speaks for a fake, so the case rests on it: " + inside(
+            join(state(weakest, case, rng))
+        )
     return f"{weakest.id} counts least: " + inside(join(state(weakest, case, rng)))
 
 

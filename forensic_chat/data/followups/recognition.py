@@ -10,7 +10,7 @@ from forensic_chat.data.followups.base import FollowUp
 from forensic_chat.data.followups.conversation import no_answer, one_sentence, premised
 from forensic_chat.data.followups.evidence import about_term, explain, explain_questions
 from forensic_chat.data.followups.forms import Form, form_in, in_form, json_of, summed_up
-from forensic_chat.data.followups.kinds import known
+from forensic_chat.data.followups.kinds import UNVERIFIABLE, known
 from forensic_chat.data.followups.looks import sides_in, zooming
 from forensic_chat.data.followups.places import about_region, no_such, placed
 from forensic_chat.data.followups.saying import figure, verdict
@@ -91,6 +91,11 @@ _ABOUT = re.compile(
     r"|^\W*(?:did|have|has) (?:they|he|she|you|some(?:one|body)|any(?:one|body)) (?:add|past|remov|eras|chang|edit"
     rf"|alter|insert|swap|mov|replac|paint)\w* (?:the|that|this|his|her|those|an?) (?:\w+ )?(?:{_THINGS})\b"
 )
+_PRODUCTS = re.compile(
+    r"\b(?:midjourney|dall[- ]?e|stable diffusion|sdxl|flux|firefly|chatgpt|gpt[- ]?4o?|gemini|nano banana|imagen|sora"
+    r"|grok|ideogram|leonardo|craiyon|bing)\b"
+)
+"""Generators by name: a yes would name one as the maker, which no trace tells."""
 _SAID = re.compile(
     r"\byou(?:['’]ve| have)?(?: just| already| also| even| yourself| not)* "
     r"(?:said|say|told|admit(?:ted)?|agreed?|confirmed|called|concluded)\b(.*)"
@@ -133,6 +138,8 @@ def recognised(question: str, case: Case) -> FollowUp | None:
     if finding := next((finding for finding in case.findings if finding.id == explained), None):
         return explaining(finding)
     kind = kind_of(question)
+    if kind == "AI" and _PRODUCTS.search(lowered):
+        kind = "generator"
     sides = sides_in(lowered)
     if sides and kind not in SIDED and not any(each <= {*sides} for each in OPPOSITE):
         return _placing(sides)
@@ -235,7 +242,7 @@ def _unread(case: Case, rng: Random) -> str:
 def _formed(form: Form, rest: str) -> FollowUp:
     """The wish for an answer in a form, about what else the question asks; else the verdict and its reasons."""
     about = known(kind_of(rest))
-    if about and about.fits is not None and about.kind not in SUMMED_UP:
+    if about and (about.fits is not None or about.kind in UNVERIFIABLE) and about.kind not in SUMMED_UP:
         return FollowUp("form", (), in_form(form, about.answer))
     if form == Form(sentences=(1, 1)):
         return FollowUp("one sentence", (), one_sentence)
