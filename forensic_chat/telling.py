@@ -83,9 +83,9 @@ def tell(
     looking: what is held while the encoder looks; owner: whose image it is, see `Conversation`.
 
     The verdict word and its probability are given to the model, not asked of it. A claim that fails its check
-    is left out, and the model asked once for others, on findings that it has not spoken of. Code writes claims where
-    too few are left or the strongest finding for a fake verdict is not among them; an answer that can't be read as at
-    least two claims is replaced as a whole. A warning says so.
+    is left out, and the model asked once for others, on findings that it has not spoken of. Code writes claims up to
+    four, and where what decides a fake verdict, or leaves one open, is not among them; an answer that can't be read
+    as at least two claims is replaced as a whole. A warning says so.
     """
     start = time.perf_counter()
     with check.holding(looking):

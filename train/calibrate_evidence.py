@@ -132,7 +132,7 @@ def is_screenshot(image: Seen) -> bool:
     return "[screenshot]" in (image.row["note"] or "")
 
 
-def comparisons(kind: str, suspects: str, reals: list[Seen], fakes: list[Seen]) -> dict[str, tuple[Any, Any]]:
+def comparisons(suspects: str, reals: list[Seen], fakes: list[Seen]) -> dict[str, tuple[Any, Any]]:
     """Pairs of groups in which fakes must exceed the threshold more often than reals, format being alike."""
     if suspects == "tampered":
         originals = {fake.row["authentic"] for fake in fakes}
@@ -162,7 +162,7 @@ def calibrate_kind(kind: str, suspects: str, reals: list[Seen], fakes: list[Seen
     why = CONFOUNDED.get(kind, "" if suspects != "neutral" else "what it sees is usual in honest photos")
     ratios = {}
     if suspects != "neutral":
-        for name, (more, less) in comparisons(kind, suspects, reals, fakes).items():
+        for name, (more, less) in comparisons(suspects, reals, fakes).items():
             a, na = exceeding(more, kind, threshold, place=kind in LOCATED)
             b, nb = exceeding(less, kind, threshold)
             low = bounds(a, na)[0] / bounds(b, nb)[1] if na and nb else 0.0

@@ -1,4 +1,4 @@
-"""Stage 2: supervised fine-tuning of the language model on conversations about images, by TRL.
+"""Stage 1: supervised fine-tuning of the language model on conversations about images, by TRL.
 
     accelerate launch -m train.sft --config configs/embedded/sft.yaml --corpus DIR --output_dir DIR
 

@@ -62,7 +62,7 @@ def routes(owner_of: OwnerOf) -> APIRouter:
         given = await one_image(request)
         state.quota.spend(owner)
         if later:
-            return await _kept_for_later(request, state, owner, given)
+            return await _kept_for_later(state, owner, given)
         key, found = await at_the_desk(
             request,
             lambda cancel: state.service.examine(owner, given.data, given.name, given.options, cancel),
@@ -144,7 +144,7 @@ def _wants_later(request: Request) -> bool:
     return "respond-async" in (wish.strip() for wish in wishes)
 
 
-async def _kept_for_later(request: Request, state: Shared, owner: str, given: Given) -> JSONResponse:
+async def _kept_for_later(state: Shared, owner: str, given: Given) -> JSONResponse:
     files = [(safe_path(given.name), given.data)]
     add = partial(
         state.store.jobs.add,

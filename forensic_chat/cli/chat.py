@@ -109,7 +109,7 @@ def _show(begin: "Callable[[threading.Event], Reply]", on: "Console") -> None:
     """Print an answer as it is written, then its claims, findings and warnings."""
     from forensic_chat.cli import render
     from forensic_chat.cli.plain import plain
-    from forensic_chat.errors import AnswerUnparsable, Cancelled, UsageError
+    from forensic_chat.errors import Cancelled, UsageError
 
     try:
         with _interruptible() as cancel:
@@ -127,7 +127,7 @@ def _show(begin: "Callable[[threading.Event], Reply]", on: "Console") -> None:
                 on.print(plain(warning), style="yellow")
     except Cancelled:
         on.print("\n(stopped)", style="dim")
-    except (AnswerUnparsable, UsageError) as error:
+    except UsageError as error:
         on.print(f"\n{plain(str(error))}", style="yellow")
 
 

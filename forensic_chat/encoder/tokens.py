@@ -1,7 +1,7 @@
 """Patch tokens of the CLIP tower over the whole image: what the mask head reads.
 
 Frozen CLIP patch tokens locate edits of unseen kinds better than features trained for it (Smeu et al. 2025,
-DeCLIP, decode them for inpainting); here they are read on native tiles, so that fine traces are in them too.
+DeCLIP, decode them for inpainting); here they are read in tiles, of images scaled to 768 px at most.
 """
 
 from collections.abc import Sequence

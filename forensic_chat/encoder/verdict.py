@@ -106,8 +106,7 @@ class VerdictHead:
         return float(logits[0]), float(logits[1:].mean())
 
     def fuse(self, summary: Floats) -> Floats:
-        """(..., len(SUMMARY)) -> calibrated logits (..., 3) of real, synthetic, tampered; class-
-        balanced."""
+        """(..., len(SUMMARY)) -> calibrated logits (..., 3) of real, synthetic, tampered."""
         return np.asarray(self._standard(summary) @ self.fusion_weight.T + self.fusion_bias, np.float32)
 
     def changed(self, summary: Floats) -> Floats:

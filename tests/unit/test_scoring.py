@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forensic_chat.scoring.detection import (
-    bootstrap_interval,
     expected_calibration_error,
     rate_upper_bound,
 )
@@ -65,16 +64,6 @@ def test_the_bound_leaves_five_percent_to_luck(trials: int, data: st.DataObject)
     luck = sum(math.comb(trials, k) * bound**k * (1 - bound) ** (trials - k) for k in range(hits + 1))
     assert hits / trials < bound < 1
     assert luck == pytest.approx(0.05, abs=1e-6)
-
-
-def test_bootstrap_interval_holds_the_mean_and_narrows() -> None:
-    values = np.random.default_rng(1).random(50)
-    low, high = bootstrap_interval(values)
-    assert low < values.mean() < high
-    assert (low, high) == bootstrap_interval(values)
-    narrow = bootstrap_interval(np.tile(values, 20))
-    assert narrow[1] - narrow[0] < (high - low) / 2
-    assert bootstrap_interval([0.5] * 9) == (0.5, 0.5)
 
 
 MASKS = arrays(np.bool_, (6, 7))
