@@ -76,7 +76,9 @@ class Looking:
             with self.lock:
                 again = self.encoder.look_again(pixels, perception)
             moved = round(abs(again - before), 2)
-            summary = f"Delivered {how}, the image's fake probability moves by {moved}, to {again:.2f}."
+            summary = (
+                f"Delivered again, {how}, the image's fake probability moves by {moved}, to {again:.2f}."
+            )
             turned = (again > 0.5) != (before > 0.5)
             found.append(_quiet(kind, summary, moved, TELLING if turned else 0.0))
         return found

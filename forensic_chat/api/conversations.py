@@ -16,6 +16,7 @@ from forensic_chat.api.keys import OwnerOf
 from forensic_chat.api.problems import RESPONSES, describe
 from forensic_chat.api.service import HandOver
 from forensic_chat.api.shared import shared
+from forensic_chat.errors import UsageError
 from forensic_chat.sessions.store import Exchange
 
 
@@ -83,6 +84,8 @@ def routes(owner_of: OwnerOf) -> APIRouter:
     async def say(key: str, message: Message, request: Request, owner: owned) -> Any:
         """Ask; the answer comes when its turn is kept, or in pieces (`stream`)."""
         service, question = shared(request).service, message.content.replace("\0", " ")
+        if not question.strip():
+            raise UsageError("the question is empty; ask something about the image")
         return await _answered(
             request,
             owner,

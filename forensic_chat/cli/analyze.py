@@ -33,11 +33,11 @@ def command(
 ) -> None:
     """Examine one image: verdict, where, why, findings."""
     from forensic_chat.cli import render
-    from forensic_chat.errors import UsageError
+    from forensic_chat.cli.outputs import check_output
     from forensic_chat.examiner import Examiner
 
-    if mask is not None and not mask.parent.is_dir():
-        raise UsageError(f"--mask {mask}: there is no folder {mask.parent}; create it first")
+    if mask is not None:
+        check_output("--mask", mask, image)
     examination = Examiner(backend=backend).examine(image, rationale=not no_rationale)
     if mask is not None:
         examination = _write_mask(examination, mask)

@@ -23,6 +23,7 @@ def command(
     ] = False,
 ) -> None:
     """Examine one image into a signed report: one HTML or PDF file with pictures, claims, method and custody."""
+    from forensic_chat.cli.outputs import check_output
     from forensic_chat.errors import UsageError
     from forensic_chat.examiner import Examiner
     from forensic_chat.imaging.intake import take_in
@@ -31,8 +32,7 @@ def command(
     printed = out.suffix.lower() == ".pdf"
     if printed:
         pdf.ready()
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {out.parent}; create it first")
+    check_output("--out", out, image)
     key = custody.signing_key()
     taken = take_in(image)
     examination = Examiner().examine(taken.data, rationale=not no_rationale, name=taken.name)

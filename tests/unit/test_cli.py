@@ -81,6 +81,19 @@ def test_json_is_the_contract_and_nothing_else(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mask.png", "photo.jpg"]
 
 
+@pytest.mark.parametrize("words", [("analyze", "--mask"), ("report", "--out")])
+def test_the_examined_image_is_never_written_over(
+    examiner: FakeExaminer, image: Path, words: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, link = image.read_bytes(), image.with_name("link.jpg")
+    link.symlink_to(image)
+    command, option = words
+    for out in (image, image.parent / "." / image.name, link):
+        assert run(command, image, option, out, "--no-rationale") == 2
+        assert "stays as it is" in one_line(capsys.readouterr().err)
+    assert image.read_bytes() == before
+
+
 def test_json_without_mask_carries_it_inline(
     examiner: FakeExaminer, image: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
