@@ -39,7 +39,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch import Tensor
 from torch.nn import functional as F
 
-from forensic_chat.encoder.tower import MEAN, STD, Tower
+from forensic_chat.encoder.tower import Tower, planes
 from forensic_chat.mllm.loading import ADAPTER, PROJECTOR, assemble, load_projector, save_projector
 from forensic_chat.mllm.prompts import messages
 from forensic_chat.telling import SHOWN_CROPS
@@ -99,8 +99,7 @@ def tower(place: Path) -> Callable[[list[Pixels]], Floats]:
     own, layer = model.model.vision_tower.eval(), model.config.vision_feature_layer
 
     def read(views: list[Pixels]) -> Floats:
-        planes = (np.stack(views).astype(np.float32) / 255 - MEAN) / STD
-        pixels = torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2)))
+        pixels = torch.from_numpy(planes(views))
         tokens: Floats = own(pixels, output_hidden_states=True).hidden_states[layer][:, 1:].numpy()
         return tokens
 

@@ -15,6 +15,12 @@ MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 
 
+def planes(views: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """V views (224, 224, 3) uint8 RGB -> (V, 3, 224, 224) float32, as CLIP reads them."""
+    scaled = (np.stack(views).astype(np.float32) / 255 - MEAN) / STD
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
 class Tower:
     """Reads 224 px views one at a time: dynamic quantisation scales by the batch, and a view must not
     depend on its neighbours."""
@@ -48,8 +54,5 @@ class Tower:
         return np.concatenate([states[k][0, 1:] for k in picked], axis=1)
 
     def _states(self, view: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        planes = ((view.astype(np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1)[None]
-        states: list[NDArray[np.float32]] = self._session.run(
-            None, {"pixel_values": np.ascontiguousarray(planes)}
-        )
+        states: list[NDArray[np.float32]] = self._session.run(None, {"pixel_values": planes([view])})
         return states

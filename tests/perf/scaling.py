@@ -21,16 +21,16 @@ from PIL import Image
 from eval import plots
 from eval.files import write
 from tests.images import photo
+from tests.perf.memory import PEAK_OF_PROCESS
 
 SIZES = (1, 2, 4, 8, 12, 24, 36, 48)
 TILE = 1000
 """Side in px of what large photos are laid out of."""
-LOOK = """
-import json, resource, sys, time
+LOOK = (
+    PEAK_OF_PROCESS
+    + """
+import json, time
 from forensic_chat import Examiner
-unit = 1 if sys.platform == "darwin" else 1024
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 examiner = Examiner.load()
 first, path, repeats = sys.argv[1:]
 examiner.examine(first, rationale=False)
@@ -41,6 +41,7 @@ for _ in range(int(repeats)):
     times.append(time.perf_counter() - start)
 print(json.dumps({"seconds": sorted(times)[len(times) // 2], "peak": peak(), "loaded": loaded}))
 """
+)
 
 
 class Point(NamedTuple):

@@ -25,20 +25,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from forensic_chat import Examiner, batch
-from forensic_chat.encoder.tower import MEAN, STD
+from forensic_chat.encoder.tower import planes
 from forensic_chat.evidence import collect
 from forensic_chat.imaging.intake import take_in
 from forensic_chat.imaging.views import crop, native_boxes, overview
 from forensic_chat.weights import base
 from tests.images import photo
+from tests.perf.memory import PEAK_OF_PROCESS
 
 MEGABYTE = 2**20
-PEAK = """
-import json, resource, sys
+PEAK = (
+    PEAK_OF_PROCESS
+    + """
+import json
 from forensic_chat import Examiner, InputRejected
-unit = 1 if sys.platform == "darwin" else 1024
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 examiner = Examiner.load()
 told = []
 first, *others = sys.argv[1:]
@@ -52,6 +52,7 @@ for name in others:
         told.append("refused")
 print(json.dumps({"loaded": loaded, "peak": peak(), "told": told}))
 """
+)
 """Peak memory in bytes after the first file, and after the others."""
 
 
@@ -125,8 +126,7 @@ def plain_clip(views: Sequence[NDArray[np.uint8]]) -> Callable[[], object]:
     from transformers import CLIPVisionModelWithProjection
 
     model = CLIPVisionModelWithProjection.from_pretrained(base("clip-vit-b16"), dtype=torch.float32).eval()
-    planes = (np.stack(views).astype(np.float32) / 255 - MEAN) / STD
-    pixels = torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2)))
+    pixels = torch.from_numpy(planes(views))
 
     @torch.inference_mode()
     def forward() -> object:
